@@ -1,0 +1,1 @@
+"""Where messages come from and where alerts go: one file a system."""

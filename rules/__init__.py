@@ -1,0 +1,1 @@
+"""The rule language: read, checked and compiled to programs; pure."""

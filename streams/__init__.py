@@ -1,0 +1,1 @@
+"""From messages to alarms: intake, engine, lifecycle, and the loops around them."""
