@@ -1,0 +1,1 @@
+"""Simulators: seeded sources of messages for demos, tests and load."""

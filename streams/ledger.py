@@ -1,0 +1,176 @@
+"""The ledger: canonical records, each with the hash of the one before. Pure.
+
+    body   canonical JSON (UTF-8, keys sorted, no spaces, NaN as null), with its number `n` from 1
+    hash   SHA-256 of the hash of the record before (32 zero bytes before the first) and the body
+
+    alarm       first 128 bits of SHA-256 over rule, asset and instant of the raise, in hex
+    transition  ALARM-SEQ, SEQ counted from 0 within the alarm
+
+Ids depend on what happened and on nothing else, so a replay makes the same ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from hashlib import sha256
+from typing import Literal
+
+from rules.model import Group, Rule
+from streams.records import Transition
+
+GENESIS = bytes(32)
+
+Fault = Literal["changed", "missing", "reordered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it is stored."""
+
+    n: int
+    hash: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first record that is not what was written, and in which way."""
+
+    n: int
+    fault: Fault
+
+    def __str__(self) -> str:
+        said = {
+            "changed": "is not what was written",
+            "missing": "is missing",
+            "reordered": "is not in its place",
+        }
+        return f"record {self.n} {said[self.fault]}"
+
+
+class Chain:
+    """Numbers, names and chains records. It goes on from any record of a ledger."""
+
+    def __init__(self, n: int = 0, head: bytes = GENESIS) -> None:
+        self.n = n
+        self.head = head
+        self._alarms: dict[tuple[str, str], tuple[int, int]] = {}  # rule, asset -> raise, next SEQ
+
+    @classmethod
+    def after(cls, records: Iterable[Record]) -> Chain:
+        """A chain that goes on after these records (all from the first one)."""
+        chain = cls()
+        for record in records:
+            body = json.loads(record.body)
+            chain.n, chain.head = record.n, record.hash
+            if "seq" in body:
+                key = (body["rule"], body["asset"])
+                chain._alarms[key] = (body["raised_ms"], body["seq"] + 1)
+        return chain
+
+    def name(self, transition: Transition) -> tuple[str, int]:
+        """The alarm's id and the number of this transition within it."""
+        key = (transition.rule, transition.asset)
+        raised, seq = self._alarms.get(key, (transition.raised, 0))
+        if raised != transition.raised:
+            seq = 0
+        self._alarms[key] = (transition.raised, seq + 1)
+        return alarm_id(transition.rule, transition.asset, transition.raised), seq
+
+    def append(self, content: Mapping[str, object]) -> Record:
+        """The next record with this content (its `n` is put in)."""
+        self.n += 1
+        body = canonical({**content, "n": self.n})
+        self.head = link(self.head, body)
+        return Record(self.n, self.head, body)
+
+
+def alarm_id(rule: str, asset: str, raised: int) -> str:
+    """The id of the alarm of a rule on an asset that was raised at that instant (ms)."""
+    return sha256(f"{rule}\0{asset}\0{raised}".encode()).hexdigest()[:32]
+
+
+def link(before: bytes, body: bytes) -> bytes:
+    """The hash of a record after the one with the hash `before`."""
+    return sha256(before + body).digest()
+
+
+def canonical(content: Mapping[str, object]) -> bytes:
+    """The one way to write a record. NaN becomes null, infinite values the words inf and -inf."""
+    return json.dumps(
+        _plain(content), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def _plain(value: object) -> object:
+    match value:
+        case float() if math.isnan(value):
+            return None
+        case float() if math.isinf(value):
+            return "inf" if value > 0 else "-inf"
+        case float() if value == 0:
+            return 0.0  # never -0.0
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value
+
+
+def verify(records: Iterable[Record], head: tuple[int, bytes] | None = None) -> Broken | None:
+    """The first fault of a ledger, or None. `head` (number, hash) also finds a cut-off end."""
+    before, expected = GENESIS, 1
+    rest = iter(records)
+    for record in rest:
+        n = _number(record)
+        if n is None:
+            return Broken(expected, "changed")
+        if n != expected or record.n != expected:
+            return Broken(expected, _absent(expected, record, rest))
+        if link(before, record.body) != record.hash:
+            return Broken(expected, "changed")
+        before, expected = record.hash, expected + 1
+    if head is not None and head[0] >= expected:
+        return Broken(expected, "missing")
+    if head is not None and head != (expected - 1, before):
+        return Broken(expected - 1, "changed")
+    return None
+
+
+def _absent(expected: int, found: Record, rest: Iterator[Record]) -> Fault:
+    """Why another record stands where `expected` belongs: it comes later, or nowhere."""
+    here = found.n < expected or _number(found) == expected
+    return "reordered" if here or any(_number(r) == expected for r in rest) else "missing"
+
+
+def _number(record: Record) -> int | None:
+    try:
+        body = json.loads(record.body)
+    except ValueError:
+        return None
+    n = body.get("n") if isinstance(body, dict) else None
+    return n if isinstance(n, int) else None
+
+
+def meaning(rule: Rule | Group) -> str:
+    """A hash of all that a rule means: equal texts at other places are the same rule."""
+    return sha256(canonical({"rule": _meaning(rule)})).hexdigest()[:16]
+
+
+def _meaning(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: _meaning(getattr(value, f.name)) for f in fields(value) if f.compare}
+        return {**named, "": type(value).__name__}
+    match value:
+        case Mapping():
+            return {str(key): _meaning(item) for key, item in value.items()}
+        case frozenset():
+            return sorted(map(str, value))
+        case list() | tuple():
+            return [_meaning(item) for item in value]
+        case _:
+            return value
