@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from streams.records import Message
+from connectors.base import Message
 
 LINE = 1 << 20           # longest line read, characters
 TEP_PERIOD_MS = 180_000
@@ -156,8 +156,8 @@ def _nab(recording: Recording) -> Iterator[Message]:
             continue
         if not line.strip():
             continue
-        at, _, value = line.partition(",")
-        rows.append((_time(at, where), _number(value, where)))
+        at, _, said = line.partition(",")
+        rows.append((_time(at, where), _number(said, where)))
     rows.sort(key=lambda row: row[0])
     signal = next(iter(recording.signals or ("temp",)))
     first = rows[0][0] if rows else 0

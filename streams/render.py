@@ -144,7 +144,8 @@ def catalogue(pack: Pack) -> dict[tuple[str, str], Rule | Group]:
 
 def rfc3339(ms: int) -> str:
     """An instant as `2026-03-02T08:06:00.000Z`."""
-    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ms % 1000:03d}Z"
+    whole = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
 def alert(rule: Rule | Group, transition: Transition, alarm: str, seq: int) -> dict[str, object]:

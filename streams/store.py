@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 from streams.ledger import Record
 
@@ -47,12 +47,12 @@ class Store:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """Opens the file, or makes it. Raises StoreError."""
+        if readonly and not path.is_file():
+            raise StoreError(f"{path}: no such ledger; `tocsin run` makes one")
         self.path = path
         self._lock: IO[str] | None = None
         try:
             if readonly:
-                if not path.is_file():
-                    raise StoreError(f"{path}: no such ledger; `tocsin run` makes one")
                 self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ class Store:
             raise StoreError(f"{self.path}: cannot be written: {error}") from None
 
     def append(self, records: Iterable[Record], facts: Mapping[str, str] | None = None) -> None:
-        """Writes records and facts, all or none of them. The newest record's hash is a fact, too."""
+        """Writes records and facts, all or none. The newest record's hash is a fact, too."""
         rows = [(record.n, record.hash, record.body) for record in records]
         named = dict(facts or {})
         if rows:
@@ -132,7 +132,7 @@ class Store:
     def latest(self) -> Snapshot | None:
         """The newest snapshot."""
         row = self._one("SELECT position, n, state FROM snapshots ORDER BY id DESC LIMIT 1")
-        return None if row is None else Snapshot(int(row[0]), int(row[1]), bytes(row[2]))
+        return None if row is None else Snapshot(*row)
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """The records after that number, in order."""
@@ -155,9 +155,9 @@ class Store:
         n, _, digest = (self.fact("head") or "").partition(":")
         return (int(n), bytes.fromhex(digest)) if digest else None
 
-    def _one(self, query: str, *values: object) -> tuple[object, ...] | None:
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         try:
-            row: tuple[object, ...] | None = self._db.execute(query, values).fetchone()
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot be read: {error}") from None
         return row
@@ -172,7 +172,7 @@ class Store:
             self._lock.close()
             self._lock = None
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

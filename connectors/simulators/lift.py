@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from streams.records import Message
+from connectors.base import Message
 
 FLOOR_M = 3.0
 HEARTBEAT_MS = 60_000
@@ -174,7 +174,7 @@ class _Lift:
     def _travel(
         self, to: int, factor: float = 1.0, until: float | None = None
     ) -> Iterator[Message]:
-        """To another floor, at `factor` times the rated speed, or until so many seconds from here."""
+        """To another floor at `factor` times the rated speed, or only `until` (seconds from here)."""
         bank, sign = self.bank, 1 if to > self.floor else -1
         travel = Travel(
             abs(to - self.floor) * FLOOR_M, factor * bank.speed, bank.acceleration, bank.jerk
