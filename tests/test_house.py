@@ -19,7 +19,7 @@ LINES_OF_A_FUNCTION = 70
 COLUMNS = 100
 
 #: The interpreter's dispatch loops: one branch an operation, so they are as long as the language.
-LONG_FUNCTIONS: frozenset({"rules/interpret.py:_run"})
+LONG_FUNCTIONS = frozenset({"rules/interpret.py:_run"})
 #: Hosts that a lock file, a script or a document would name if it preferred one package index.
 INDEX_HOSTS = re.compile(
     r"\b(pypi\.org|pythonhosted\.org|pypi\.tuna|mirrors?\.[a-z]+\.(com|cn|org)|--(extra-)?index-url)"
