@@ -1,0 +1,117 @@
+"""Messages in, arrays out: what the engine may use of what was sent, and why not the rest. Pure.
+
+Every message and every value is either in the batch or counted under a reason of the closed list
+`streams.reasons.Reason` (and the first of them are kept). A value that is known to be no good is a
+sample without value: NaN in the batch, and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rules.model import Pack
+from streams import records
+from streams.assets import Assets
+from streams.decode import decode, from_message
+from streams.readings import KEPT_BYTES, Draft, Readings, Record, Refused
+from streams.reasons import Reason
+
+__all__ = ["Batch", "Intake", "Reason", "Refused", "Scanned"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Messages as arrays, in order of arrival; n messages with k values.
+
+    asset:    int32[n]    — index in Assets
+    t:        int64[n] ms — source time
+    first:    int32[n+1]  — the values of message i are first[i] … first[i+1]-1
+    slot:     int32[k]    — what the value is of: AssetClass.slots() or .event_slots()
+    value:    float64[k]  — in the signal's unit, 0/1, a state's code; NaN: sample without value
+    position: int64[n]    — of the record it came in
+
+    A signal of events gives its own slot with a hash of the set of codes as sent (≥ 0; NaN: bad),
+    and directly after it 1.0 for the slot of each listed code.
+    """
+
+    asset: npt.NDArray[np.int32]
+    t: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int32]
+    slot: npt.NDArray[np.int32]
+    value: npt.NDArray[np.float64]
+    position: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.asset)
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """What came of one call: the batch, the first KEPT refusals, and all of them by reason."""
+
+    batch: Batch
+    refused: list[Refused]
+    counts: Counter[Reason]
+
+
+class Intake:
+    """Decodes and checks messages for the classes of a pack, against a registry of assets.
+
+    `unknown_assets`: an asset first heard is taken in ("accept": its message must name its class
+    unless the pack has only one) or refused ("reject").
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        assets: Assets,
+        unknown_assets: Literal["accept", "reject"] = "accept",
+    ) -> None:
+        classes = [pack.classes[name] for name in assets.classes]
+        self._readings = Readings(assets, classes, unknown_assets == "accept")
+
+    def scan(
+        self, data: bytes | list[bytes], now: int | None = None, position0: int = 0
+    ) -> Scanned:
+        """Messages in bytes: one buffer with a record a line (empty lines are skipped), or records.
+
+        Record number i has position `position0 + i`; the messages of an array share one. `now` (ms)
+        is when the records arrived, where a message does not say so itself.
+        """
+        draft = Draft()
+        lines = data.split(b"\n") if isinstance(data, bytes) else data
+        for line, one in enumerate(lines):
+            if isinstance(data, bytes) and not one.strip(b" \t\r"):
+                continue
+            record = Record(line, position0 + line, one, now)
+            for reading in decode(one):
+                self._readings.take(reading, record, draft)
+        return Scanned(_batch(draft, position0), draft.refused, draft.counts)
+
+    def messages(
+        self, messages: list[records.Message], now: int | None = None, position0: int = 0
+    ) -> Scanned:
+        """Messages in plain values, by the same rules; message i has position `position0 + i`."""
+        draft = Draft()
+        for line, message in enumerate(messages):
+            record = Record(line, position0 + line, repr(message).encode()[:KEPT_BYTES], now)
+            self._readings.take(from_message(message), record, draft)
+        return Scanned(_batch(draft, position0), draft.refused, draft.counts)
+
+
+def _batch(draft: Draft, position0: int) -> Batch:
+    first = np.zeros(len(draft.size) + 1, np.int32)
+    np.cumsum(np.array(draft.size, np.int32), out=first[1:])
+    return Batch(
+        asset=np.array(draft.asset, np.int32),
+        t=np.array(draft.t, np.int64),
+        first=first,
+        slot=np.array(draft.slot, np.int32),
+        value=np.array(draft.value, np.float64),
+        position=np.array(draft.line, np.int64) + position0,
+    )
