@@ -7,9 +7,9 @@ Times and durations are whole milliseconds; severities are 1 blue, 2 yellow, 3 o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from rules.tree import Expr
 
@@ -255,6 +255,14 @@ class Asset:
     overrides: dict[str, object] = field(default_factory=dict)    # "elevator.overspeed.for" -> as written
 
 
+class Variants(Protocol):
+    """What builds a rule anew for an asset with overrides (`rules.overrides.Sources`)."""
+
+    def variant(self, rule: Rule, overrides: Mapping[str, object]) -> Rule:
+        """The rule with what the overrides say of it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Pack:
     """Everything that was loaded together. `rules` hold one entry a rule and class, health included."""
@@ -263,9 +271,7 @@ class Pack:
     rules: tuple[Rule, ...]
     groups: tuple[Group, ...]
     plans: dict[str, Plan]
-    variants: Callable[[Rule, Mapping[str, object]], Rule] | None = field(
-        default=None, compare=False, repr=False
-    )
+    variants: Variants | None = field(default=None, compare=False, repr=False)
 
     def variant(self, rule: Rule, overrides: Mapping[str, object]) -> Rule:
         """The rule as an asset's overrides make it; the rule itself when none of them concern it.
@@ -273,7 +279,9 @@ class Pack:
         Raises `rules.errors.Refused` for overrides that mean nothing (inventories are checked
         when they are read).
         """
-        return rule if self.variants is None or not overrides else self.variants(rule, overrides)
+        if self.variants is None or not overrides:
+            return rule
+        return self.variants.variant(rule, overrides)
 
     def rules_of(self, cls: str) -> tuple[Rule, ...]:
         """The rules on one class, in order of the files."""

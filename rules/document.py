@@ -1,0 +1,422 @@
+"""The documents of the rule language as pydantic models, and the JSON Schema made of them.
+
+The models take the reader's nodes, so every value of a checked document is still a `Scalar` that
+knows its place; expressions and durations are text here and understood later. Problems are noted
+all at once: an unknown key is reported and left out, whatever else is wrong goes through pydantic's
+own errors, whose `loc` is walked back to a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from rules.errors import Problems, near
+from rules.model import SEVERITIES, Pos, Text
+from rules.reader import Mapping, Node, Scalar, Sequence, describe
+
+
+def expected(what: str, found: object, fix: str = "", at: Pos | None = None) -> PydanticCustomError:
+    """The error "expected …, found …", at another place than the value's if wanted."""
+    return refused(f"expected {what}, found {describe(found)}", fix, at)
+
+
+def refused(message: str, fix: str = "", at: Pos | None = None) -> PydanticCustomError:
+    """An error of ours that passes through pydantic."""
+    return PydanticCustomError("tocsin", "{message}", {"message": message, "fix": fix, "at": at})
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, Scalar) and not value.is_null:
+        return value
+    if isinstance(value, Mapping):
+        raise expected("one value", value, "put quotes around a text that starts with `{`")
+    raise expected("one value", value)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, Scalar) and value.truth is not None:
+        return value.truth
+    raise expected("true or false", value)
+
+
+def _one_of(what: str, words: Iterable[str]) -> PlainValidator:
+    """A closed list of words; another one is "unknown WHAT"."""
+    known = tuple(words)
+
+    def check(value: object) -> str:
+        word = value.text if isinstance(value, Scalar) else value    # keys come as strings
+        if isinstance(word, str) and word in known:
+            return word
+        fix = near(word, known) if isinstance(word, str) else ""
+        shown = f"`{word[:40]}`" if isinstance(word, str) else describe(value)
+        raise refused(f"unknown {what} {shown}, expected {', '.join(known)}", fix)
+
+    return PlainValidator(check)
+
+
+def _enum(*words: str) -> WithJsonSchema:
+    return WithJsonSchema({"enum": list(words)})
+
+
+def languages(value: object) -> dict[str, Scalar]:
+    """A text or `{zh: …, en: …}` as language -> scalar; a plain text counts for both."""
+    if isinstance(value, Mapping):
+        for key, text in value:
+            if key.text not in {"zh", "en"}:
+                raise refused(f"unknown key `{key.text}`", "texts are in `zh` and `en`", key.at)
+            if not isinstance(text, Scalar):
+                raise expected("a text", text, at=text.at)
+        if not value.keys:
+            raise expected("a text", value, "write a text, or {zh: …, en: …}")
+        return {name: text for name, text in value.values.items() if isinstance(text, Scalar)}
+    return {"en": _scalar(value)}
+
+
+def _text(value: object) -> Text:
+    return Text(**{language: scalar.text for language, scalar in languages(value).items()})
+
+
+def _entries(value: object) -> object:
+    if isinstance(value, Mapping):
+        return value.values
+    raise expected("a mapping", value)
+
+
+def _items(value: object) -> object:
+    if isinstance(value, Sequence):
+        return list(value.items)
+    raise expected("a list", value, "write [ … ]")
+
+
+def _one_or_more(value: object) -> object:
+    return list(value.items) if isinstance(value, Sequence) else [value]
+
+
+_TEXT_SCHEMA = {"anyOf": [
+    {"type": ["string", "number", "boolean"]},
+    {"type": "object", "additionalProperties": False,
+     "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}},
+]}  # fmt: skip
+_VALUE_SCHEMA = {"type": ["string", "number", "boolean"]}
+
+T = TypeVar("T")
+#: One value as written: a name, an expression, a duration.
+Value = Annotated[Scalar, PlainValidator(_scalar), WithJsonSchema(_VALUE_SCHEMA)]
+Flag = Annotated[bool, PlainValidator(_flag), WithJsonSchema({"type": "boolean"})]
+Texts = Annotated[Text, PlainValidator(_text), WithJsonSchema(_TEXT_SCHEMA)]
+Template = Annotated[dict[str, Scalar], PlainValidator(languages), WithJsonSchema(_TEXT_SCHEMA)]
+Severity = Annotated[str, _one_of("severity", SEVERITIES), _enum(*SEVERITIES)]
+Mode = Annotated[str, _one_of("mode", ("live", "shadow")), _enum("live", "shadow")]
+OnUnknown = Annotated[
+    str, _one_of("on_unknown", ("keep", "raise", "clear")), _enum("keep", "raise", "clear")
+]
+SignalType = Annotated[str, _one_of("type", ("number", "bool")), _enum("number", "bool")]
+AttributeType = Annotated[
+    str, _one_of("type", ("number", "bool", "text")), _enum("number", "bool", "text")
+]
+SetBy = Annotated[str, _one_of("set_by", ("operator",)), _enum("operator")]
+Table = Annotated[dict[str, T], BeforeValidator(_entries)]
+List = Annotated[list[T], BeforeValidator(_items)]
+Names = Annotated[
+    list[Value], BeforeValidator(_one_or_more, json_schema_input_type=Value | list[Value])
+]
+#: A value that is understood later, with the document around it.
+Raw = Annotated[Any, PlainValidator(lambda node: node), WithJsonSchema({})]
+
+
+class Document(BaseModel):
+    """A mapping with known keys. `at` is where it starts, `key_at` where one of its keys stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    _node: Mapping = PrivateAttr()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_node(cls, node: object, handler: ModelWrapValidatorHandler[Any],
+                 info: ValidationInfo) -> Any:  # noqa: ANN401 - pydantic's own signature
+        if not isinstance(node, Mapping):
+            raise expected("a mapping", node)
+        known = _keys_of(cls)
+        values = {name: value for name, value in node.values.items() if name in known}
+        if len(values) < len(node.values):
+            problems: Problems = info.context
+            for name, key in node.keys.items():
+                if name not in known:
+                    fix = near(name, known) or "known here: " + ", ".join(known)
+                    problems.add(key.at, f"unknown key `{name}`", fix)
+        made = handler(values)
+        made._node = node
+        return made
+
+    @property
+    def at(self) -> Pos:
+        """Where the mapping starts."""
+        return self._node.at
+
+    @property
+    def node(self) -> Mapping:
+        """The mapping as written."""
+        return self._node
+
+    def key_at(self, key: str) -> Pos:
+        """Where a key stands; where the mapping starts if it is not there."""
+        found = self._node.keys.get(key)
+        return found.at if found else self._node.at
+
+
+_KEYS: dict[type[Document], tuple[str, ...]] = {}
+
+
+def _keys_of(model: type[Document]) -> tuple[str, ...]:
+    """The keys of a document, by their names in YAML."""
+    if model not in _KEYS:
+        fields = model.model_fields.items()
+        _KEYS[model] = tuple(field.alias or name for name, field in fields)
+    return _KEYS[model]
+
+
+class SignalDoc(Document):
+    """A signal of a class."""
+
+    title: Texts = Text()
+    unit: Value | None = None
+    type: SignalType | None = None
+    range: List[Value] | None = None
+    states: Raw = None
+    events: Raw = None
+    default: Value | None = None
+    stale_after: Value | None = None
+    frozen_after: Value | None = None
+    frozen_while: Value | None = None
+    period: Value | None = None
+    set_by: SetBy | None = None
+    expires: Value | None = None
+
+
+class AttributeDoc(Document):
+    """An attribute of a class."""
+
+    title: Texts = Text()
+    unit: Value | None = None
+    type: AttributeType | None = None
+    states: List[Value] | None = None
+    default: Value | None = None
+    by: Value | None = None
+    table: Raw = None
+
+
+class ClassDoc(Document):
+    """What a kind of asset can say."""
+
+    title: Texts = Text()
+    signals: Table[SignalDoc] = {}
+    attributes: Table[AttributeDoc] = {}
+    derived: Table[Value] = {}
+    silent_after: Value | None = None
+    lateness: Value | None = None
+    max_ahead: Value | None = None
+    unless: Value | None = None
+
+
+class ConditionsDoc(Document):
+    """The keys of a level; written at the rule they hold for its levels."""
+
+    when: Value | None = None
+    delay: Value | None = Field(None, alias="for")
+    clear_when: Value | None = None
+    clear_for: Value | None = None
+    plan: Value | None = None
+    message: Template | None = None
+
+
+class LevelDoc(ConditionsDoc):
+    """A level of a rule."""
+
+    deadband: Value | None = None
+    only_if: Value | None = None
+
+
+Levels = Annotated[
+    dict[
+        Severity,
+        Annotated[
+            list[LevelDoc],
+            BeforeValidator(_one_or_more, json_schema_input_type=LevelDoc | list[LevelDoc]),
+        ],
+    ],
+    BeforeValidator(_entries),
+]
+GroupLevels = Annotated[
+    dict[
+        Severity,
+        Annotated[
+            list[ConditionsDoc],
+            BeforeValidator(
+                _one_or_more, json_schema_input_type=ConditionsDoc | list[ConditionsDoc]
+            ),
+        ],
+    ],
+    BeforeValidator(_entries),
+]
+
+
+class EscalateDoc(Document):
+    """`escalate` of a rule."""
+
+    after: Value
+    to: Severity
+    until: Value | None = None
+
+
+class RuleDoc(LevelDoc):
+    """A rule."""
+
+    rule: Value
+    cls: Names = Field(alias="class")
+    title: Texts = Text()
+    severity: Severity | None = None
+    levels: Levels | None = None
+    escalate: EscalateDoc | None = None
+    latch: Flag = False
+    unless: Value | None = None
+    on_unknown: OnUnknown = "keep"
+    evidence: List[Value] = []
+    cause: Texts = Text()
+    consequence: Texts = Text()
+    action: Texts = Text()
+    tags: List[Value] = []
+    mode: Mode = "live"
+    enabled: Flag = True
+
+
+class GroupDoc(ConditionsDoc):
+    """A rule over the alarms of many assets, or of one."""
+
+    group: Value
+    title: Texts = Text()
+    by: Value
+    over: List[Raw] | None = None
+    within: Value | None = None
+    severity: Severity | None = None
+    levels: GroupLevels | None = None
+    latch: Flag = False
+    parent: Flag = False
+    first_out: Flag = False
+
+
+class StepDoc(Document):
+    """A step of a plan."""
+
+    step: Value
+    role: Value
+    do: Texts = Text()
+    within: Value | None = None
+    needs: List[Value] = []
+
+
+class OverdueDoc(Document):
+    """What follows when a step of a plan is late."""
+
+    raise_to: Severity | None = None
+    notify: List[Value] = []
+
+
+class PlanDoc(Document):
+    """What people must do about an alarm."""
+
+    title: Texts = Text()
+    steps: List[StepDoc]
+    overdue: OverdueDoc | None = None
+
+
+class CaseDoc(Document):
+    """A test beside the rules; what it holds is understood together with its class."""
+
+    test: Value
+    cls: Value | None = Field(None, alias="class")
+    asset: Raw = None
+    assets: Table[Raw] | None = None
+    given: Table[Raw] = {}
+    series: Table[Value] = {}
+    do: Table[Raw] = {}
+    start: Value | None = None
+    until: Value | None = None
+    expect: List[Raw] = []
+    never: List[Value] = []
+
+
+class FileDoc(Document):
+    """A file: classes, plans, rules, groups and tests, in any order."""
+
+    classes: Table[ClassDoc] = {}
+    plans: Table[PlanDoc] = {}
+    rules: List[RuleDoc] = []
+    groups: List[GroupDoc] = []
+    tests: List[CaseDoc] = []
+
+
+class AssetDoc(Document):
+    """An asset of an inventory in YAML; its other keys are attributes."""
+
+    id: Value
+    cls: Value = Field(alias="class")
+    attributes: Table[Value] = {}
+    overrides: Table[Value] = {}
+
+
+D = TypeVar("D", bound=Document)
+
+
+def check(model: type[D], node: Node, problems: Problems) -> D | None:
+    """The document of a node, or None with its problems noted."""
+    try:
+        return model.model_validate(node, context=problems)
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_input=False):
+            context = found.get("ctx", {})
+            loc = found["loc"]
+            if found["type"] == "missing":
+                problems.add(_place(node, loc[:-1]), f"{loc[-1]} missing")
+            elif found["type"] == "tocsin":
+                at = context["at"] or _place(node, loc)
+                problems.add(at, context["message"], context["fix"])
+            else:
+                problems.add(_place(node, loc), found["msg"])
+        return None
+
+
+def _place(node: Node, loc: tuple[int | str, ...]) -> Pos:
+    """The position of the innermost node on the way of a `loc`; labels of pydantic's own that
+    name no key are stepped over, `[key]` is the key itself."""
+    for index, step in enumerate(loc):
+        if isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        elif isinstance(node, Mapping) and isinstance(step, str) and step in node.values:
+            if loc[index + 1 : index + 2] == ("[key]",):
+                return node.keys[step].at
+            node = node.values[step]
+    return node.at
+
+
+def json_schema() -> dict[str, Any]:
+    """A JSON Schema of a file, for editors: completion, hover, errors while typing."""
+    schema = FileDoc.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Tocsin rules"
+    return schema

@@ -1,0 +1,88 @@
+"""Messages and evidence: expressions that are shown to people."""
+
+from __future__ import annotations
+
+from rules.errors import Problems
+from rules.expression import Scope, SourceText, value
+from rules.model import Message, Piece, Pos
+from rules.reader import Scalar
+
+WORDS = frozenset({"asset", "group", "held"})
+MAX_PIECES = 64
+
+
+def message(template: dict[str, Scalar] | None, scope: Scope, problems: Problems) -> Message:
+    """A message's template, cut into texts and pieces."""
+    if template is None:
+        return Message()
+    return Message(**{
+        language: _cut(scalar, scope, problems) for language, scalar in template.items()
+    })
+
+
+def _cut(scalar: Scalar, scope: Scope, problems: Problems) -> tuple[str | Piece, ...]:
+    source = scalar.source()
+    text = source.text
+    parts: list[str | Piece] = []
+    index = 0
+    while index < len(text):
+        opening = text.find("{", index)
+        if opening < 0:
+            parts.append(text[index:])
+            break
+        if opening > index:
+            parts.append(text[index:opening])
+        closing = _closing(text, opening)
+        if closing < 0:
+            problems.add(part(source, opening, opening + 1).at, "`{` is not closed",
+                         "write {expression}")
+            break
+        found = piece(part(source, opening + 1, closing), scope, problems)
+        if found is not None:
+            parts.append(found)
+        index = closing + 1
+    if sum(isinstance(one, Piece) for one in parts) > MAX_PIECES:
+        problems.add(scalar.at, f"a message has at most {MAX_PIECES} expressions")
+        return ()
+    return tuple(parts)
+
+
+def _closing(text: str, opening: int) -> int:
+    """The index of the `}` that closes, stepping over quoted texts and inner braces; -1 if none."""
+    depth = 0
+    quote = ""
+    for index in range(opening, len(text)):
+        character = text[index]
+        if quote:
+            quote = "" if character == quote else quote
+        elif character == '"':
+            quote = character
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if depth == 0:
+                return index
+    return -1
+
+
+def part(source: SourceText, start: int, end: int) -> SourceText:
+    """A part of a text with its positions; blanks around it are left out."""
+    text = source.text[start:end]
+    start += len(text) - len(text.lstrip())
+    text = text.strip()
+    if source.columns is not None:
+        columns = source.columns[start : start + len(text) + 1]
+        return SourceText(text, columns[0] if columns else source.at, columns)
+    at = Pos(source.at.path, source.at.line, source.at.column + start)
+    return SourceText(text, at, None)
+
+
+def piece(source: SourceText, scope: Scope, problems: Problems) -> Piece | None:
+    """An expression to be shown, or one of the words that stand for what the alarm is about."""
+    if source.text in WORDS:
+        return Piece(source.text, None)
+    found = value(source, scope, problems)
+    if found is None:
+        return None
+    return Piece(source.text, found.expr, found.unit, found.kind, found.titles)
