@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rules.lint_places import immediate
 from rules.model import SEVERITY_NAMES, AssetClass, Group, Level, Rule
-from rules.show import show, show_delay
+from rules.show import immediate, show, show_delay
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def interval(e: Expr, cls: AssetClass) -> Interval:
             return (signal.low, signal.high) if signal.kind == "number" else ANYTHING
         case AttributeRef(name=name):
             default = cls.attributes[name].default
-            return (float(default), float(default)) if isinstance(default, float | int) else ANYTHING
+            return ANYTHING if default is None or isinstance(default, str) else (default, default)
         case Op(op=op, args=args):
             return _ordered(_OPERATORS.get(op, _anything)([interval(arg, cls) for arg in args]))
         case Fn(name=name, args=args) if name in _WITHIN:

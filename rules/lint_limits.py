@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rules.intervals import decided
-from rules.lint_places import Found, Subject, fixed, immediate, levels, named, present
+from rules.lint_places import Found, Subject, levels, named, present
 from rules.model import AssetClass, Level, Samples
+from rules.show import fixed, immediate
 from rules.tree import AttributeRef, Const, Expr, Fn, Op, SignalRef, children, signals, walk
 
 _ORDER = frozenset({"lt", "le", "gt", "ge"})

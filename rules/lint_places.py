@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from rules.model import SEVERITY_NAMES, AssetClass, Delay, Group, Level, Pack, Pos, Rule, Samples
-from rules.tree import Const, EventRef, Expr, Fn, Op, children
+from rules.model import SEVERITY_NAMES, AssetClass, Group, Level, Pack, Pos, Rule
+from rules.show import immediate
+from rules.tree import EventRef, Expr, Fn, Op, children
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,6 @@ def levels(subject: Subject) -> Iterator[tuple[Level, str, Pos]]:
 def named(level: Level) -> str:
     """The severity of a level as a word."""
     return SEVERITY_NAMES[level.severity]
-
-
-def fixed(delay: Delay) -> float | None:
-    """A delay in ms, where it is written as a number."""
-    match delay:
-        case Const(value=ms):
-            return ms
-        case Op(op="round_ms", args=(Const(value=ms),)):
-            return ms
-        case _:
-            return None
-
-
-def immediate(delay: Delay) -> bool:
-    """Whether there is no delay at all."""
-    return not isinstance(delay, Samples) and fixed(delay) == 0
 
 
 def of_an_instant(e: Expr) -> bool:

@@ -8,13 +8,12 @@ from rules.lint_places import (
     Found,
     Subject,
     ends_at_once,
-    fixed,
     levels,
     of_an_instant,
     present,
 )
 from rules.model import Level, Signal
-from rules.show import span
+from rules.show import fixed, span
 from rules.tree import ActiveRef, Expr, Fn, SignalRef, signals, walk
 
 _NEED_SAMPLES = frozenset({"rate", "std", "increase", "median"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rules.lint_places import Found, Subject, fixed, levels
+from rules.lint_places import Found, Subject, levels
 from rules.model import AssetClass, Level, Piece, Rule
-from rules.show import span
+from rules.show import fixed, span
 from rules.tree import Expr, Fn, Op, SignalRef, children, signals
 
 #: From here on an off-delay is long enough to outlive what was suppressed.

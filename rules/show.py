@@ -53,6 +53,22 @@ _SAME_UNIT = frozenset({
 })  # fmt: skip
 
 
+def fixed(delay: Delay) -> float | None:
+    """A delay in ms, where it is written as a number."""
+    match delay:
+        case Const(value=ms):
+            return ms
+        case Op(op="round_ms", args=(Const(value=ms),)):
+            return ms
+        case _:
+            return None
+
+
+def immediate(delay: Delay) -> bool:
+    """Whether there is no delay at all."""
+    return not isinstance(delay, Samples) and fixed(delay) == 0
+
+
 def span(ms: float) -> str:
     """A duration for people: `90 s`, `5 min`, `500 ms`."""
     for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
@@ -83,6 +99,10 @@ def unit_of(e: Expr, cls: AssetClass | None) -> str:
             return ""
 
 
+def _among(name: str, values: list[str]) -> str:
+    return f"{name} == {values[0]}" if len(values) == 1 else f"{name} in ({', '.join(values)})"
+
+
 def show(e: Expr, cls: AssetClass | None = None) -> str:
     """An expression as an author would write it."""
     return _Writer(cls).text(e, 0)
@@ -110,8 +130,7 @@ class _Writer:
                 return self.event(signal, sorted(codes))
             case TextIn(attribute=attribute, texts=texts):
                 quoted = [f'"{text}"' for text in texts]
-                one = len(quoted) == 1
-                return f"{attribute} == {quoted[0]}" if one else f"{attribute} in ({', '.join(quoted)})"
+                return _among(attribute, quoted)
             case ActiveRef(rule=rule):
                 return f"active({rule})"
             case FrozenRef(signal=signal):
@@ -129,7 +148,7 @@ class _Writer:
         listed = self.cls.signals[signal].names if self.cls is not None else {}
         names = {code: name for name, code in listed.items()}
         shown = [names.get(code, str(code)) for code in codes]
-        return f"{signal} == {shown[0]}" if len(shown) == 1 else f"{signal} in ({', '.join(shown)})"
+        return _among(signal, shown)
 
     def operator(self, e: Op, outer: int) -> str:
         if e.op == "not":

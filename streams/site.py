@@ -12,9 +12,10 @@ from heapq import heappop, heappush
 import msgspec
 
 from rules.model import Asset, Attribute, Pack
-from streams.engine import Engine
+from streams.engine import Engine, in_order
 from streams.groups import Groups
-from streams.intake import Batch
+from streams.intake import Batch, Scanned
+from streams.plant import Programs
 from streams.records import Command, Message, Refusal, Transition
 
 #: Tells what became of a command that waited for its time.
@@ -22,7 +23,11 @@ Told = Callable[[Refusal | None], None]
 
 
 class Site:
-    """All assets and groups of one pack. `start` (ms) is when the inventory's assets begin."""
+    """All assets and groups of one pack. `start` (ms) is when the inventory's assets begin.
+
+    `programs` are the pack's compiled rules, for those who make many sites of one pack; `engine`
+    is one that already runs (with `inventory`).
+    """
 
     def __init__(
         self,
@@ -30,58 +35,63 @@ class Site:
         zone: str = "UTC",
         inventory: Sequence[Asset] = (),
         start: int | None = None,
+        programs: Programs | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        self._take(pack, inventory, Engine(pack, zone, inventory, start))
-
-    def _take(self, pack: Pack, inventory: Sequence[Asset], engine: Engine) -> None:
         self._pack = pack
-        self._engine = engine
+        self.engine = engine or Engine(pack, zone, inventory, start, programs)
         self._inventory = tuple(inventory)
-        self._assets = {asset.id: asset for asset in inventory}
-        self._heard: dict[str, str] = {}  # asset -> class, of those not in the inventory
-        self._groups = Groups(pack, self._inventory, self.attribute)
+        self.groups = Groups(pack, self._inventory, self.attribute)
         self._lateness = max((cls.lateness for cls in pack.classes.values()), default=0)
         self._waiting: list[tuple[int, int, Command, Told]] = []
         self._scheduled = 0
 
+    @property
+    def assets(self) -> Sequence[str]:
+        """The ids of all assets known, in the order in which they came."""
+        return self.engine.assets.ids
+
     def attribute(self, asset: str, name: str) -> str | None:
         """An attribute of an asset as text, defaults filled in; None where it has none."""
-        known = self._assets.get(asset)
-        cls = self._pack.classes.get(known.cls if known else self._heard.get(asset, ""))
-        declared = cls.attributes.get(name) if cls else None
+        assets = self.engine.assets
+        index = assets.index(asset)
+        if index is None:
+            return None
+        declared = self._pack.classes[assets.classes[assets.cls[index]]].attributes.get(name)
         if declared is None:
             return None
-        given = known.attributes.get(name) if known else None
+        given = assets.attributes(index).get(name)
         return _text(declared, declared.default if given is None else given)
+
+    def scan(self, data: bytes | list[bytes], now: int | None = None) -> Scanned:
+        """Understands messages in bytes, one a line; what comes of it is for `batch`."""
+        return self.engine.intake.scan(data, now)
 
     def messages(self, messages: Sequence[Message]) -> list[Transition]:
         """Takes messages in the order of their arrival."""
-        for message in messages:
-            if message.asset not in self._assets:
-                self._heard.setdefault(message.asset, message.cls)
-        return self._fed(self._engine.messages(list(messages)))
+        return self._fed(self.engine.messages(list(messages)))
 
     def batch(self, batch: Batch) -> list[Transition]:
         """Takes a batch of messages as the intake made it of bytes."""
-        return self._fed(self._engine.batch(batch))
+        return self._fed(self.engine.batch(batch))
 
     def tick(self, now: int) -> list[Transition]:
         """The system's clock stands at `now`: what fell due before it less the lateness runs."""
-        made = self._engine.tick(now)
-        self._groups.feed(made)
-        return _ordered(made + self._advance(now - self._lateness, inclusive=False))
+        made = self.engine.tick(now)
+        self.groups.feed(made)
+        return in_order(made + self._advance(now - self._lateness, inclusive=False))
 
     def run_until(self, t: int) -> list[Transition]:
         """Runs all instants up to and with `t`."""
-        made = self._engine.run_until(t)
-        self._groups.feed(made)
-        return _ordered(made + self._advance(t, inclusive=True))
+        made = self.engine.run_until(t)
+        self.groups.feed(made)
+        return in_order(made + self._advance(t, inclusive=True))
 
     def command(self, command: Command, t: int) -> tuple[Refusal | None, list[Transition]]:
         """An operator's command at `t`; refused, it changes nothing."""
         if command.group:
-            return self._groups.command(command, t)
-        refusal, made = self._engine.command(command, t)
+            return self.groups.command(command, t)
+        refusal, made = self.engine.command(command, t)
         return refusal, self._fed(made)
 
     def schedule(self, command: Command, t: int, told: Told) -> None:
@@ -93,44 +103,37 @@ class Site:
         heappush(self._waiting, (t, self._scheduled, command, told))
 
     def _fed(self, made: list[Transition]) -> list[Transition]:
-        self._groups.feed(made)
-        return _ordered(made)
+        self.groups.feed(made)
+        return in_order(made)
 
     def _advance(self, to: int, *, inclusive: bool) -> list[Transition]:
         made: list[Transition] = []
         while self._waiting and (self._waiting[0][0] < to + inclusive):
             t, _, command, told = heappop(self._waiting)
-            refusal, transitions = self._groups.command(command, t)
+            refusal, transitions = self.groups.command(command, t)
             made += transitions
             told(refusal)
-        return made + self._groups.advance(to, inclusive=inclusive)
+        return made + self.groups.advance(to, inclusive=inclusive)
 
     def snapshot(self) -> bytes:
         """All state; scheduled commands are not part of it."""
         rows = [[x.id, x.cls, x.attributes, x.overrides] for x in self._inventory]
-        parts = [self._engine.snapshot(), self._groups.state(), rows, self._heard]
-        return msgspec.msgpack.encode(parts)
+        return msgspec.msgpack.encode([self.engine.snapshot(), self.groups.state(), rows])
 
     @classmethod
     def restore(cls, pack: Pack, data: bytes, zone: str = "UTC") -> Site:
         """The site as it was at its snapshot. Raises ValueError when it is none."""
         try:
             match msgspec.msgpack.decode(data):
-                case [bytes(engine), groups, list(rows), dict(heard)]:
+                case [bytes(engine), groups, list(rows)]:
                     inventory = [Asset(*row) for row in rows]
                 case _:
                     raise ValueError("not the snapshot of a site")
         except (msgspec.DecodeError, TypeError) as error:
             raise ValueError(f"not the snapshot of a site: {error}") from None
-        site = cls.__new__(cls)
-        site._take(pack, inventory, Engine.restore(pack, engine, zone))
-        site._heard = heard
-        site._groups.restore(groups)
+        site = cls(pack, zone, inventory, engine=Engine.restore(pack, engine, zone))
+        site.groups.restore(groups)
         return site
-
-
-def _ordered(transitions: list[Transition]) -> list[Transition]:
-    return sorted(transitions, key=lambda x: (x.t, x.asset, x.rule))
 
 
 def _text(attribute: Attribute, given: float | str | None) -> str | None:

@@ -4,24 +4,23 @@
     {"tick": 2000}
     {"command": {"reset": "elevator.trapped", "asset": "L1", "by": "ana"}, "t": 3000}
 
-Times are ms since 1970. A line that cannot be used is a `LineError` that says why.
+Times are ms since 1970 or RFC 3339. Messages are left to the intake; a tick or command that cannot
+be used is a `LineError` that says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 
+from streams.decode import MAX_BYTES, Refuse, time_ms
 from streams.records import Command, CommandKind
 
-#: A longer line is no message of an asset: 1 MiB holds some 20,000 values.
-MAX_LINE = 1 << 20
-
-#: Times beyond this are no times: the year 9999.
-MAX_TIME = 253_402_300_799_999
+#: No line is read further: one byte more than a message may have, so that it is told as too large.
+MAX_LINE = MAX_BYTES + 1
 
 _ORDERS: dict[str, CommandKind] = {
     "reset": "reset",
@@ -51,66 +50,45 @@ class Order:
     command: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
-    """A message, still to be understood by the intake; `t` moves the replay's clock."""
-
-    t: int
-    asset: str
-    cls: str
-    arrival: int | None
-    historical: bool
-
-
 class _Line(msgspec.Struct):
-    """What a line may hold. Values are left to the intake."""
+    """What a line may hold that is no message."""
 
-    asset: str = ""
-    cls: str = msgspec.field(default="", name="class")
-    t: int | None = None
-    arrival: int | None = None
-    historical: bool = False
-    tick: int | None = None
+    t: int | str | None = None
+    tick: int | str | None = None
     command: dict[str, object] | None = None
 
 
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-def parse(line: bytes) -> Data | Tick | Order:
-    """What kind of line this is. Raises LineError."""
+def control(line: bytes) -> Tick | Order | None:
+    """The tick or command in a line, None for all else. Raises LineError."""
+    if b'"tick"' not in line and b'"command"' not in line:
+        return None
     try:
         made = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LineError(_json_error(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None  # the intake says what is wrong with it
     if made.tick is not None:
         return Tick(_time(made.tick, "tick"))
+    if made.command is None:
+        return None
     if made.t is None:
-        raise LineError("it has no `t`; a message needs asset, class, t and values; a tick `tick`")
-    t = _time(made.t, "t")
-    if made.command is not None:
-        return Order(t, made.command)
-    if not made.asset:
-        raise LineError("it has no `asset`; a message needs asset, class, t and values")
-    return Data(t, made.asset, made.cls, made.arrival, made.historical)
+        raise LineError("a command needs `t`, its time in ms since 1970")
+    return Order(_time(made.t, "t"), made.command)
 
 
-def _json_error(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8"
-    return f"it is not what was expected: {error}"
-
-
-def _time(t: int, name: str) -> int:
-    if not 0 <= t <= MAX_TIME:
-        raise LineError(f"`{name}` is {t}: expected ms since 1970, up to the year 9999")
-    return t
+def _time(value: int | str, name: str) -> int:
+    try:
+        return time_ms(value)
+    except Refuse as refuse:
+        raise LineError(f"`{name}`: {refuse.found or refuse.reason.text.en}") from None
 
 
 def read(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """The lines that hold something, with their numbers from 1.
 
-    Of a line longer than MAX_LINE comes its beginning only, which no reader takes for a message.
+    Of a line longer than MAX_LINE only its beginning comes.
     """
     number = 0
     while piece := file.readline(MAX_LINE):
@@ -120,7 +98,8 @@ def read(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         rest = piece
         while not rest.endswith(b"\n") and len(rest) == MAX_LINE:
             rest = file.readline(MAX_LINE)
-        if piece.strip():
+        piece = piece.strip()
+        if piece:
             yield number, piece
 
 
@@ -142,7 +121,7 @@ def command(order: Order, groups: frozenset[str], only_asset: str | None) -> Com
     is_group = target in groups
     where = text("group", "") if is_group else text("asset", only_asset or "")
     if not where:
-        raise LineError(f"the command needs `{'group' if is_group else 'asset'}`: there are several")
+        raise LineError(f"the command needs `{'group' if is_group else 'asset'}`")
     value = given.get("to")
     if kind == "set" and not isinstance(value, bool | int | float | str):
         raise LineError(f"`set` needs `to`: a number, true, false or a state; found {value!r}")
@@ -157,8 +136,8 @@ def _texts(given: dict[str, object]) -> Callable[..., str]:
     def text(name: str, default: str | None = None) -> str:
         found = given.get(name, default)
         if not isinstance(found, str):
-            missing: Literal["missing"] | str = "missing" if found is None else repr(found)
-            raise LineError(f"`{name}` of the command is {missing}: expected a text")
+            what = "missing" if found is None else repr(found)
+            raise LineError(f"`{name}` of the command is {what}: expected a text")
         return found
 
     return text

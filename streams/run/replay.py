@@ -7,15 +7,16 @@ clock, and at the end `until`, whose instants run too. Groups see what happened 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
+from typing import BinaryIO
 
 from rules.model import Asset, Pack
-from streams.records import Message, Refusal, Transition
-from streams.run.lines import Data, LineError, Order, Tick, command, parse, read
+from streams.assets import Assets
+from streams.intake import Intake
+from streams.records import Refusal, Transition
+from streams.run.lines import LineError, Order, Tick, command, control, read
 from streams.site import Site
 
 #: Messages given to the engine at once.
@@ -36,23 +37,17 @@ class Replay:
     transitions: list[Transition] = field(default_factory=list)
     lines: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)  # (line, why), at most MAX_TOLD
-    refused_total: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)  # of all that was refused
 
-    def refuse(self, line: int, why: str) -> None:
-        """Counts a line that could not be used."""
-        self.refused_total += 1
+    def refuse(self, line: int, reason: str, what: str) -> None:
+        """Counts what could not be used."""
+        self.reasons[reason] += 1
+        self.tell(line, what)
+
+    def tell(self, line: int, what: str) -> None:
+        """Keeps what there is to say about a line, unless it is too much."""
         if len(self.refused) < MAX_TOLD:
-            self.refused.append((line, why))
-
-
-@dataclass(frozen=True, slots=True)
-class _Extent:
-    """What a first reading of the data gives."""
-
-    first: int
-    last: int
-    only_asset: str | None  # the asset, if there is one only
+            self.refused.append((line, what))
 
 
 def replay(
@@ -64,37 +59,152 @@ def replay(
     until: int | None = None,
 ) -> Replay:
     """Runs the data of a file. Raises DataError when there is nothing that can be run."""
-    outcome = Replay()
-    extent = _extent(pack, data, inventory)
-    site = Site(pack, zone, inventory, extent.first)
-    _Run(pack, site, extent, outcome).file(data)
-    outcome.transitions += site.run_until(extent.last if until is None else until)
-    outcome.transitions.sort(key=lambda x: (x.t, x.asset, x.rule, x.kind))
-    return outcome
+    start = _first_time(pack, data, inventory) if inventory else None
+    run = _Run(pack, Site(pack, zone, inventory, start))
+    with _open(data) as file:
+        for number, line in read(file):
+            run.line(number, line)
+    run.finish(data, until)
+    return run.outcome
 
 
-def _extent(pack: Pack, data: Path, inventory: Sequence[Asset]) -> _Extent:
-    """The first and last time of what counts: not of archived messages nor of wrong clocks."""
-    first, last, lines = None, 0, 0
-    assets = {asset.id for asset in inventory}
+@dataclass(slots=True)
+class _Run:
+    """The lines of a replay on their way into the site; messages are gathered to batches."""
+
+    pack: Pack
+    site: Site
+    outcome: Replay = field(default_factory=Replay)
+    last: int | None = None
+    numbers: list[int] = field(default_factory=list)  # of the lines gathered
+    gathered: list[bytes] = field(default_factory=list)
+
+    def line(self, number: int, line: bytes) -> None:
+        """Takes one line; what cannot be used is noted, nothing stops the run."""
+        self.outcome.lines += 1
+        try:
+            item = control(line)
+            if item is None:
+                self.gather(number, line)
+            elif isinstance(item, Tick):
+                self.flush()
+                self.reach(item.t)
+                self.outcome.transitions += self.site.tick(item.t)
+            else:
+                self.flush()
+                self.reach(item.t)
+                self.order(number, item)
+        except LineError as error:
+            self.outcome.refuse(number, "bad_command", str(error))
+
+    def gather(self, number: int, line: bytes) -> None:
+        """Keeps a message for the next batch."""
+        self.numbers.append(number)
+        self.gathered.append(line)
+        if len(self.gathered) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Gives what was gathered to the site."""
+        if not self.gathered:
+            return
+        numbers = self.numbers
+        scanned = self.site.scan(b"\n".join(self.gathered))
+        for refused in scanned.refused:
+            about = f" {refused.signal}" if refused.signal else ""
+            found = f": {refused.found}" if refused.found else ""
+            what = f"{refused.reason.value}{about}{found}"
+            self.outcome.tell(numbers[refused.position], what)
+        for reason, count in scanned.counts.items():
+            self.outcome.reasons[reason.value] += count
+        if len(scanned.batch.t):
+            self.reach(int(scanned.batch.t.max()))
+            self.outcome.transitions += self.site.batch(scanned.batch)
+        self.numbers, self.gathered = [], []
+
+    def reach(self, t: int) -> None:
+        """Keeps the last time in the data."""
+        self.last = t if self.last is None else max(self.last, t)
+
+    def order(self, number: int, order: Order) -> None:
+        """Carries out a command; one to a group waits for its time."""
+        assets = self.site.assets
+        groups = frozenset(group.id for group in self.pack.groups)
+        made = command(order, groups, assets[0] if len(assets) == 1 else None)
+
+        def told(refusal: Refusal | None) -> None:
+            if refusal is not None:
+                self.outcome.refuse(number, "refused_command", refusal.reason)
+
+        if made.group:
+            self.site.schedule(made, order.t, told)
+        else:
+            refusal, transitions = self.site.command(made, order.t)
+            told(refusal)
+            self.outcome.transitions += transitions
+
+    def finish(self, data: Path, until: int | None) -> None:
+        """Runs what is left and sorts what came out."""
+        self.flush()
+        if self.last is None:
+            what = "none of its lines can be used" if self.outcome.lines else "it has no lines"
+            first = f" (line {self.outcome.refused[0][0]}: {self.outcome.refused[0][1]})" if (
+                self.outcome.refused
+            ) else ""
+            raise DataError(f"{data}: {what}{first}; expected one JSON object a line")
+        self.outcome.transitions += self.site.run_until(self.last if until is None else until)
+        self.outcome.transitions.sort(key=lambda x: (x.t, x.asset, x.rule, x.kind))
+
+
+def _first_time(pack: Pack, data: Path, inventory: Sequence[Asset]) -> int | None:
+    """The smallest time of what is not refused, by a reading of its own."""
+    run = _First(Intake(pack, _registry(pack, inventory)))
     with _open(data) as file:
         for _, line in read(file):
-            lines += 1
-            try:
-                item = parse(line)
-            except LineError:
-                continue
-            if isinstance(item, Data):
-                cls = pack.classes.get(item.cls)
-                if item.historical or cls is None:
-                    continue
-                if item.arrival is not None and item.t > item.arrival + cls.max_ahead:
-                    continue
-                if len(assets) < 2:
-                    assets.add(item.asset)
-            first = item.t if first is None else min(first, item.t)
-            last = max(last, item.t)
-    if first is None:
-        what = "no line of it can be used" if lines else "it holds no lines"
-        raise DataError(f"{data}: {what}; expected one JSON object a line")
-    return _Extent(first, last, min(assets) if len(assets) == 1 else None)
+            run.line(line)
+    run.flush()
+    return run.first
+
+
+@dataclass(slots=True)
+class _First:
+    """Looks for the smallest time."""
+
+    intake: Intake
+    first: int | None = None
+    gathered: list[bytes] = field(default_factory=list)
+
+    def line(self, line: bytes) -> None:
+        try:
+            item = control(line)
+        except LineError:
+            return
+        if item is not None:
+            self.reach(item.t)
+        else:
+            self.gathered.append(line)
+            if len(self.gathered) >= BATCH:
+                self.flush()
+
+    def flush(self) -> None:
+        batch = self.intake.scan(b"\n".join(self.gathered)).batch
+        if len(batch.t):
+            self.reach(int(batch.t.min()))
+        self.gathered = []
+
+    def reach(self, t: int) -> None:
+        self.first = t if self.first is None else min(self.first, t)
+
+
+def _registry(pack: Pack, inventory: Sequence[Asset]) -> Assets:
+    assets = Assets(pack.classes)
+    for asset in inventory:
+        assets.add(asset)
+    return assets
+
+
+def _open(data: Path) -> BinaryIO:
+    try:
+        return data.open("rb")
+    except OSError as error:
+        raise DataError(f"{data}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""The loops around the engine: replay, and a run on one machine."""
