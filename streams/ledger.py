@@ -19,7 +19,6 @@ from hashlib import sha256
 from typing import Literal
 
 from rules.model import Group, Rule
-from streams.records import Transition
 
 GENESIS = bytes(32)
 
@@ -71,14 +70,13 @@ class Chain:
                 chain._alarms[key] = (body["raised_ms"], body["seq"] + 1)
         return chain
 
-    def name(self, transition: Transition) -> tuple[str, int]:
-        """The alarm's id and the number of this transition within it."""
-        key = (transition.rule, transition.asset)
-        raised, seq = self._alarms.get(key, (transition.raised, 0))
-        if raised != transition.raised:
+    def name(self, rule: str, asset: str, raised: int) -> tuple[str, int]:
+        """The id of the alarm raised at that instant, and the number of its next transition."""
+        before, seq = self._alarms.get((rule, asset), (raised, 0))
+        if before != raised:
             seq = 0
-        self._alarms[key] = (transition.raised, seq + 1)
-        return alarm_id(transition.rule, transition.asset, transition.raised), seq
+        self._alarms[rule, asset] = (raised, seq + 1)
+        return alarm_id(rule, asset, raised), seq
 
     def append(self, content: Mapping[str, object]) -> Record:
         """The next record with this content (its `n` is put in)."""
