@@ -53,12 +53,8 @@ class SourceText:
         return Pos(self.at.path, self.at.line, self.at.column + column)
 
 
-@dataclass(frozen=True)
-class DerivedSource:
-    """A named expression of a class, as written."""
-
-    text: str
-    at: SourceText
+#: A named expression of a class, as written.
+DerivedSource = SourceText
 
 
 @dataclass
@@ -91,7 +87,7 @@ class Scope:
             cycle = " -> ".join([*self._open[self._open.index(name) :], name])
             raise Fail(-1, f"`{name}` depends on itself, a cycle: {cycle}")
         if name not in self._derived:
-            source = self.derived[name].at
+            source = self.derived[name]
             self._open.append(name)
             try:
                 self._derived[name] = _reported(
