@@ -200,8 +200,8 @@ class Checker:
         else:
             raise self._unknown(node, [*self.signals, *self.derived_names, *self.attributes])
         if self.constant and found.varies:
-            raise Fail(node.at, f"`{name}` is no literal or an attribute: a duration must be constant",
-                       "use an attribute")  # fmt: skip
+            raise Fail(node.at, f"`{name}` changes: a duration is made of a literal or an attribute",
+                       "make it an attribute of the class")  # fmt: skip
         return found
 
     def _unknown(self, node: Name, names: Sequence[str]) -> Fail:

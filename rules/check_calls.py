@@ -21,9 +21,10 @@ from rules.check_types import (
     unify,
 )
 from rules.errors import near
-from rules.functions import FUNCTIONS, Form, Function
+from rules.functions import FUNCTIONS, Function
+from rules.functions import Form as CallForm
 from rules.grammar import Call, Compare, Name, Node, Number
-from rules.tree import ActiveRef, Clock, Const, Expr, Fn, Op
+from rules.tree import ActiveRef, Clock, Const, Expr, Fn, Form, Op
 from rules.units import PLAIN, combine, root
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _MEANT = {
     "integral": "total", "duration": "held", "previous": "prev", "diff": "change", "good": "known",
     "valid": "known", "is_known": "known", "elapsed": "since", "when": "at",
 }  # fmt: skip
+_CHANGING = ("hour", "weekday", "active")
 _INFINITE, _ZERO = Const(float("inf")), Const(0.0)
 
 
@@ -44,10 +46,11 @@ def call(checker: Checker, node: Call) -> Checked:
         meant = _MEANT.get(node.name)
         fix = f"did you mean `{meant}`?" if meant else near(node.name, FUNCTIONS)
         raise Fail(node.at, f"unknown function `{node.name}`", fix)
-    if checker.constant and (function.stateful or function.name in ("hour", "weekday", "active")):
-        raise Fail(node.at, f"`{node.name}` is no literal or an attribute: a duration must be constant")
     form = _form(function, node)
-    if function.stateful and form.text != "a, b, …":
+    of_values = not function.stateful or form.more
+    if checker.constant and (not of_values or function.name in _CHANGING):
+        raise Fail(node.at, f"`{node.name}` changes: a duration is made of a literal or an attribute")
+    if not of_values:
         checker.count(node.at, 1)
     args = [item for _, item in node.items]
     special = _SPECIAL.get(node.name)
@@ -58,7 +61,7 @@ def call(checker: Checker, node: Call) -> Checked:
     return _stateful(checker, function, form, args)
 
 
-def _form(function: Function, node: Call) -> Form:
+def _form(function: Function, node: Call) -> CallForm:
     """The form that the arguments have, or Fail."""
     pattern = tuple(word for word, _ in node.items)
     for form in function.forms:
@@ -86,27 +89,21 @@ def _argument(checker: Checker, role: str, node: Node) -> Checked:
             return checker.duration(node, window=role == "window")
 
 
-def _stateful(checker: Checker, function: Function, form: Form, nodes: list[Node]) -> Checked:
+def _stateful(checker: Checker, function: Function, form: CallForm, nodes: list[Node]) -> Checked:
     """A function of time by its row in the table."""
     given = [_argument(checker, r, n) for r, n in zip(form.roles, nodes, strict=True)]
     timed = [r in ("window", "duration") for r in form.roles]
     args = tuple(a for a, t in zip(given, timed, strict=True) if not t)
     durations: tuple[Expr, ...] = tuple(a.expr for a, t in zip(given, timed, strict=True) if t)
-    windowed = any("ending" in f.text for f in function.forms)
-    shape = "plain"
-    if windowed and form.text.endswith(" since c" if args[0].kind != "bool" else ""):
-        pass
-    if windowed:
-        shape = "since" if not durations else "over"
+    shape: Form = "plain"
+    if any("ending" in form.text for form in function.forms):
+        shape = "over" if durations else "since"
         if len(durations) == 1:
             durations = (*durations, _ZERO)
-    of_conditions = not windowed and all(role != "number" for role in form.roles[:1]) and all(
-        a.kind == "bool" for a in args
-    ) and form.roles[0] == "condition"
     samples = args[0].samples if args else frozenset()
-    if of_conditions:
+    if shape == "plain" and form.roles[0] == "condition":
         samples = samples.union(*[a.samples for a in args])
-    fn = Fn(function.name, tuple(a.expr for a in args), durations, samples, shape)  # type: ignore[arg-type]
+    fn = Fn(function.name, tuple(a.expr for a in args), durations, samples, shape)
     return _result(function, fn, tuple(given), nodes)
 
 
