@@ -1,7 +1,7 @@
 """Tests beside the rules: what a case does to an engine, and what it must and must not see.
 
-    Case     steps in time, and the lines of `expect` and `never`      (made by rules.load_cases)
-    Verdict  whether the alarms found are those expected, with both timelines side by side
+Case     steps in time, and the lines of `expect` and `never`      (made by rules.load_cases)
+Verdict  whether the alarms found are those expected, with both timelines side by side
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rules.errors import Problem
 from rules.model import SEVERITY_NAMES, Asset, Pos
 from streams.records import Command, Message, Transition, TransitionKind
 
+NOWHERE = Pos("", 0, 0)
 #: These count for every rule that `expect` names; other kinds only where a line names them.
 ALWAYS: frozenset[TransitionKind] = frozenset({"raised", "level", "returned", "cleared"})
 
@@ -28,7 +29,7 @@ class Expected:
     rule: str
     severity: int | None = None
     key: str | None = None           # the asset, or the key of a group
-    pos: Pos = Pos("", 0, 0)
+    pos: Pos = NOWHERE
 
     def fits(self, found: Transition) -> bool:
         """Whether a transition of the same rule and time is what the line says."""
@@ -81,7 +82,8 @@ class Runnable(Protocol):
 @dataclass(frozen=True)
 class Case:
     """A test. Times of `moments`, `start` (that of 0 s) and `until` are ms since 1970. A case with
-    problems cannot be run and counts as failed."""
+    problems cannot be run and counts as failed.
+    """
 
     name: str
     start: int
@@ -91,7 +93,7 @@ class Case:
     expect: tuple[Expected, ...] = ()
     never: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    at: Pos = Pos("", 0, 0)
+    at: Pos = NOWHERE
 
     @property
     def rules(self) -> frozenset[str]:
@@ -119,8 +121,8 @@ class Case:
         text = "" if passed else _side_by_side(rows)
         if late is not None:
             passed = False
-            text = f"{late.pos.path}:{late.pos.line}:{late.pos.column}: lines of expect are not " \
-                   f"in order of time\n{text}"
+            where = f"{late.pos.path}:{late.pos.line}:{late.pos.column}"
+            text = f"{where}: lines of expect are not in order of time\n{text}"
         return Verdict(
             passed=passed,
             expected=tuple(str(line) for line in self.expect),
@@ -130,7 +132,8 @@ class Case:
 
     def _rows(self, counted: list[Transition]) -> list[_Row]:
         """Expected beside found, matched within each rule and time; the order at one time is free
-        between rules (and between assets), but not within one."""
+        between rules (and between assets), but not within one.
+        """
         groups: dict[tuple[int, str], tuple[list[Expected], list[Transition]]] = {}
         for line in self.expect:
             groups.setdefault((line.at, line.rule), ([], []))[0].append(line)

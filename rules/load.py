@@ -35,7 +35,8 @@ _SECTIONS = tuple(FileDoc.model_fields)
 @dataclass(frozen=True)
 class Loaded:
     """What a load gave: a pack unless there are errors; the tests beside the rules, each with its
-    own problems; problems sorted, errors first; the text of every file by its path."""
+    own problems; problems sorted, errors first; the text of every file by its path.
+    """
 
     pack: Pack | None
     cases: tuple[Case, ...]
@@ -122,7 +123,7 @@ class _Loader:
             self.problems.add(root.at, f"expected {', '.join(_SECTIONS)}, found {describe(root)}",
                               "for example `rules:`")
             return
-        for key, node in root:
+        for key in root.keys.values():
             if key.text not in _SECTIONS:
                 self.problems.add(key.at, f"unknown key `{key.text}`",
                                   near(key.text, _SECTIONS) or "known: " + ", ".join(_SECTIONS))

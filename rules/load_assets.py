@@ -15,6 +15,8 @@ from rules.overrides import Sources
 from rules.reader import MAX_BYTES, File, Node, Scalar, Sequence, describe, read
 
 OVERRIDES = "overrides"
+#: Values by their keys, each with the position of its key.
+Placed = dict[str, tuple[Pos, Scalar]]
 
 
 class AssetReader:
@@ -26,9 +28,9 @@ class AssetReader:
         self.sources = pack.variants if loaded else Sources({}, pack.classes, {}, pack.plans)
         self.rules: dict[tuple[str, str], Rule] = {(rule.id, rule.cls): rule for rule in pack.rules}
 
-    def asset(self, key: Scalar, cls: Scalar, attributes: dict[str, tuple[Pos, Scalar]],
-              overrides: dict[str, tuple[Pos, Scalar]], problems: Problems) -> Asset | None:
-        """An asset; each value comes with the position of its key."""
+    def asset(self, key: Scalar, cls: Scalar, attributes: Placed, overrides: Placed,
+              problems: Problems) -> Asset | None:
+        """An asset, or None if its class is unknown."""
         found = self.classes.get(cls.text)
         if found is None:
             problems.add(cls.at, f"unknown class {describe(cls)}", near(cls.text, self.classes))
@@ -87,7 +89,7 @@ def inventory(path: str, data: bytes, pack: Pack) -> tuple[tuple[Asset, ...], tu
     return () if problems.has_errors else tuple(assets.values()), tuple(problems.sorted())
 
 
-Row = tuple[Scalar, Scalar, dict[str, tuple[Pos, Scalar]], dict[str, tuple[Pos, Scalar]]]
+Row = tuple[Scalar, Scalar, Placed, Placed]
 
 
 def _yaml_rows(path: str, data: bytes, problems: Problems) -> Iterator[Row]:
@@ -105,7 +107,7 @@ def _yaml_rows(path: str, data: bytes, problems: Problems) -> Iterator[Row]:
                    _placed(doc, OVERRIDES, doc.overrides))
 
 
-def _placed(doc: AssetDoc, section: str, values: dict[str, Scalar]) -> dict[str, tuple[Pos, Scalar]]:
+def _placed(doc: AssetDoc, section: str, values: dict[str, Scalar]) -> Placed:
     node = doc.node.values.get(section)
     keys = node.keys if node is not None and not isinstance(node, Scalar | Sequence) else {}
     return {name: (keys[name].at, value) for name, value in values.items()}

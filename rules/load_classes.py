@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rules.document import AttributeDoc, ClassDoc, SignalDoc, languages
+from rules.document import AttributeDoc, ClassDoc, SignalDoc
 from rules.errors import Problems, near
-from rules.expression import DerivedSource, Scope, condition, value
+from rules.expression import DerivedSource, Scope, SourceText, condition, value
 from rules.load_values import (
-    RESERVED,
     integer,
     name,
     number,
@@ -26,7 +25,8 @@ from rules.tree import Expr, signals
 @dataclass(frozen=True)
 class ClassParts:
     """A class whose names are settled, so that rules can be told apart and counted before any
-    expression is checked."""
+    expression is checked.
+    """
 
     key: Scalar
     doc: ClassDoc
@@ -59,7 +59,7 @@ def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
             found_attributes[attribute_name] = found
     for derived_name, scalar in doc.derived.items():
         if _new(_key(doc, "derived", derived_name), "derived value", seen, problems):
-            derived[derived_name] = scalar.source()
+            derived[derived_name] = DerivedSource(scalar.text, scalar.source())
     lateness = span(doc.lateness, "lateness", problems, least=0)
     ahead = span(doc.max_ahead, "max_ahead", problems, least=0)
     cls = AssetClass(
@@ -92,8 +92,9 @@ def complete(parts: ClassParts, rules: frozenset[str], problems: Problems) -> As
             frozen_while = None
         checked[signal_name] = replace(signal, frozen_while=frozen_while)
     derived: dict[str, Expr] = {}
-    for derived_name, derived_source in parts.derived.items():
-        found = value(derived_source, scope, problems)
+    for derived_name in parts.derived:
+        key = _key(parts.doc, "derived", derived_name)
+        found = value(SourceText(derived_name, key.at), scope, problems)
         if found is not None:
             derived[derived_name] = found.expr
     unless = None

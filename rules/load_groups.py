@@ -81,8 +81,8 @@ def group(doc: GroupDoc, countable: list[Countable], classes: dict[str, AssetCla
     counts = {node.name for level in levels for expr in (level.when, level.clear_when)
               if expr is not None for node in walk(expr) if isinstance(node, SignalRef)}
     if doc.within is None and counts & WINDOWED:
-        problems.add(doc.at, "within missing",
-                     f"{', '.join(sorted(counts & WINDOWED))} count within a window: `within: 5 min`")
+        listed = ", ".join(sorted(counts & WINDOWED))
+        problems.add(doc.at, "within missing", f"write `within: 5 min`: {listed} count in a window")
     return Group(
         id=doc.group.text,
         title=doc.title,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from rules.document import RuleDoc
 from rules.errors import Problems
-from rules.load_rules import place
+from rules.expression import active_calls
 from rules.model import Pos, Rule
 from rules.reader import Scalar
 from rules.tree import ActiveRef, Expr, walk
@@ -77,12 +76,12 @@ def _reference(doc: RuleDoc | None, target: str) -> Pos | None:
     """Where a rule writes `active(target)`; None when a derived value does."""
     if doc is None:
         return None
-    pattern = re.compile(rf"active\s*\(\s*{re.escape(target)}\s*\)")
     levels = [one for many in (doc.levels or {}).values() for one in many]
     scalars: list[Scalar | None] = [doc.unless]
     for one in (doc, *levels):
         scalars += [one.when, one.clear_when, one.only_if]
     for scalar in scalars:
-        if scalar is not None and (hit := pattern.search(scalar.text)):
-            return place(scalar.source(), hit.start())
+        for name, at in active_calls(scalar.source()) if scalar is not None else ():
+            if name == target:
+                return at
     return None

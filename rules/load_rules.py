@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from rules.document import EscalateDoc, LevelDoc, RuleDoc
 from rules.errors import Problems, near
-from rules.expression import Scope, SourceText, condition, condition_with_deadband, duration, value
+from rules.expression import Scope, SourceText, condition, condition_with_deadband, duration
 from rules.load_texts import message, piece
 from rules.model import (
     SEVERITIES,
@@ -39,7 +39,8 @@ _FUNCTION = re.compile(
 
 class RuleBuilder:
     """Builds the rule of one document on one class. Every expression is checked once, although
-    several levels may share it."""
+    several levels may share it.
+    """
 
     def __init__(self, doc: RuleDoc, cls: AssetClass, scope: Scope, plans: dict[str, Plan],
                  problems: Problems) -> None:
@@ -71,7 +72,7 @@ class RuleBuilder:
             escalate=self._escalation(doc.escalate),
             latch=doc.latch,
             unless=unless,
-            on_unknown=cast(Literal["keep", "raise", "clear"], doc.on_unknown),
+            on_unknown=cast("Literal['keep', 'raise', 'clear']", doc.on_unknown),
             shadow=doc.mode == "shadow",
             enabled=doc.enabled,
             evidence=self._evidence(),
@@ -165,16 +166,9 @@ class RuleBuilder:
             excess = MAX_FUNCTIONS - (self._functions - found)
             calls = [call.start() for call in _FUNCTION.finditer(source.text)]
             offset = calls[excess] if len(calls) == found else 0
-            self.problems.add(place(source, offset),
+            self.problems.add(source.pos(offset),
                               f"more than {MAX_FUNCTIONS} functions of time in one rule",
                               "move a part to another rule, and refer to it by `active(…)`")
-
-
-def place(source: SourceText, offset: int) -> Pos:
-    """The position of a character of a source."""
-    if source.columns is not None and offset < len(source.columns):
-        return source.columns[offset]
-    return Pos(source.at.path, source.at.line, source.at.column + offset)
 
 
 def level_docs(doc: RuleDoc, problems: Problems) -> list[tuple[str, LevelDoc]]:
@@ -218,7 +212,7 @@ def delay(scalar: Scalar | None, key: str, counted: Expr, scope: Scope,
         return Samples(n, of, signals(counted))
     if found[3] not in scope.signals:
         offset = len(scalar.text) - len(scalar.text.lstrip()) + found.start(3)
-        problems.add(place(scalar.source(), offset), f"unknown signal `{found[3]}`",
+        problems.add(scalar.source().pos(offset), f"unknown signal `{found[3]}`",
                      near(found[3], scope.signals))
         return NO_DELAY
     return Samples(n, of, frozenset({found[3]}))
@@ -236,7 +230,7 @@ def plan_name(scalar: Scalar | None, plans: dict[str, Plan], problems: Problems)
 
 def source_of(doc: RuleDoc) -> dict[str, object]:
     """The rule as written."""
-    return cast(dict[str, object], plain(doc.node))
+    return cast("dict[str, object]", plain(doc.node))
 
 
 def health_rules(cls: AssetClass) -> list[Rule]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules.errors import Problems
 from rules.expression import Scope, SourceText, value
-from rules.model import Message, Piece, Pos
+from rules.model import Message, Piece
 from rules.reader import Scalar
 
 WORDS = frozenset({"asset", "group", "held"})
@@ -71,11 +71,8 @@ def part(source: SourceText, start: int, end: int) -> SourceText:
     text = source.text[start:end]
     start += len(text) - len(text.lstrip())
     text = text.strip()
-    if source.columns is not None:
-        columns = source.columns[start : start + len(text) + 1]
-        return SourceText(text, columns[0] if columns else source.at, columns)
-    at = Pos(source.at.path, source.at.line, source.at.column + start)
-    return SourceText(text, at, None)
+    columns = source.columns[start : start + len(text)] if source.columns is not None else None
+    return SourceText(text, source.pos(start), columns)
 
 
 def piece(source: SourceText, scope: Scope, problems: Problems) -> Piece | None:

@@ -5,27 +5,21 @@ from __future__ import annotations
 import re
 
 from rules.errors import Invalid, Problems, near
-from rules.model import Attribute, Pos, Signal
+from rules.model import Attribute, Signal
 from rules.reader import Scalar, describe
 from rules.units import milliseconds, quantity
 
 NAME = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
-MAX_MS = 366 * 24 * 3_600_000  # the longest duration of a document; windows have 31 days of their own
+#: The longest duration of a document; windows have a limit of their own.
+MAX_MS = 366 * 24 * 3_600_000
 #: Words that mean something in expressions, so nothing can be named by them.
-RESERVED = frozenset(
-    "and or not in where over ending ago since for to by within until when of if true false".split()
-)
+RESERVED = frozenset({
+    "and", "or", "not", "in", "where", "over", "ending", "ago", "since", "for", "to", "by",
+    "within", "until", "when", "of", "if", "true", "false",
+})  # fmt: skip
 _INTEGER = re.compile(r"[-+]?\d{1,9}")
 _NUMBER_UNIT = re.compile(r"\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*(.*?)\s*")
-
-
-def within(value: Scalar, column: int) -> Pos:
-    """The position of the character `column` (from 0) of a value."""
-    source = value.source()
-    if source.columns is not None:
-        return source.columns[min(column, len(source.columns) - 1)]
-    return Pos(source.at.path, source.at.line, source.at.column + column)
 
 
 def identifier(value: Scalar, what: str, problems: Problems) -> str | None:
@@ -62,7 +56,7 @@ def span(value: Scalar | None, key: str, problems: Problems, *, least: int = 1) 
     try:
         ms = milliseconds(value.text)
     except Invalid as error:
-        problems.add(within(value, error.column), f"{key}: {error.message}", error.fix)
+        problems.add(value.source().pos(error.column), f"{key}: {error.message}", error.fix)
         return None
     if ms < least:
         problems.add(value.at, f"{key} must be longer than 0 s, found {describe(value)}"
@@ -79,7 +73,7 @@ def number(value: Scalar, unit: str, key: str, problems: Problems) -> float | No
     try:
         return quantity(value.text, unit)
     except Invalid as error:
-        problems.add(within(value, error.column), f"{key}: {error.message}", error.fix)
+        problems.add(value.source().pos(error.column), f"{key}: {error.message}", error.fix)
         return None
 
 
@@ -118,7 +112,8 @@ def state(value: Scalar, names: dict[str, int], key: str, problems: Problems) ->
     return None
 
 
-def typed(value: Scalar, of: Signal | Attribute, key: str, problems: Problems) -> float | str | None:
+def typed(value: Scalar, of: Signal | Attribute, key: str,
+          problems: Problems) -> float | str | None:
     """A value for a signal or an attribute: a number in its unit, a state's code, 0/1 or a text."""
     match of.kind:
         case "number":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from rules.document import LevelDoc, RuleDoc, check
+from rules.document import RuleDoc, check
 from rules.errors import Problems, Refused, near
 from rules.expression import Scope
 from rules.load_rules import RuleBuilder
@@ -46,7 +46,8 @@ class Sources:
     def apply(self, rule: Rule, overrides: Mapping[str, object], at: Pos,
               problems: Problems) -> Rule:
         """As `variant`, with problems noted: at a value's own position where it is a scalar of a
-        file, else at `at`."""
+        file, else at `at`.
+        """
         own = {key: value for key, value in overrides.items()
                if self.rule_of(key) == rule.id}
         if not own or rule.health:
@@ -79,7 +80,7 @@ class Sources:
 
     def check(self, overrides: Mapping[str, Scalar], keys: Mapping[str, Pos], cls: str,
               rules: Mapping[tuple[str, str], Rule], problems: Problems) -> None:
-        """Notes what is wrong with the overrides of an asset of a class, at `keys` or the values."""
+        """Notes what is wrong with the overrides of an asset, at their keys or values."""
         for key, value in overrides.items():
             rule_id = self.rule_of(key)
             if rule_id is None:

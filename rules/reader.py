@@ -35,7 +35,8 @@ class File:
 @dataclass(frozen=True, slots=True, eq=False)
 class Scalar:
     """A word, number or text. `line` and `column` count characters from 0, `start` and `end`
-    are its place in the text of the file; `plain` ones are written without quotes."""
+    are its place in the text of the file; `plain` ones are written without quotes.
+    """
 
     file: File
     text: str
@@ -63,9 +64,8 @@ class Scalar:
     def source(self) -> SourceText:
         """The text with the position of every character, for errors inside expressions."""
         raw = self.file.text[self.start : self.end]
-        if raw == self.text:
-            if not any(mark in raw for mark in _BREAKS):
-                return SourceText(self.text, self.at, None)
+        if raw == self.text and not any(mark in raw for mark in _BREAKS):
+            return SourceText(self.text, self.at, None)
         return SourceText(self.text, self.at, _positions(self, raw))
 
 
@@ -301,7 +301,8 @@ class _Composer:
 
 def _culprit(error: yaml.MarkedYAMLError) -> yaml.Mark:
     """Of the two places that libyaml names, the one where the author erred: what was opened and
-    never closed is noticed lines later."""
+    never closed is noticed lines later.
+    """
     context, problem = error.context_mark, error.problem_mark
     opened = error.context or ""
     unclosed = "flow" in opened or "quoted" in opened or "simple key" in opened
@@ -357,7 +358,8 @@ _ESCAPES = {"x": 2, "u": 4, "U": 8}
 
 def _positions(scalar: Scalar, raw: str) -> tuple[Pos, ...]:
     """The place of every character of a quoted or folded scalar, by walking text and source side
-    by side. A break with its indentation stands for one space or for line feeds."""
+    by side. A break with its indentation stands for one space or for line feeds.
+    """
     path, line, column = scalar.file.path, scalar.line + 1, scalar.column + 1
     places: list[Pos] = []
     for character in raw:
@@ -383,5 +385,4 @@ def _positions(scalar: Scalar, raw: str) -> tuple[Pos, ...]:
             index += 2
         else:
             index += 1
-    found.append(places[min(index, len(raw))])
     return tuple(found)
