@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from rules.compile import pieces
-from rules.model import SEVERITY_NAMES, Group, Message, Pack, Piece, Rule, Text
+from rules.model import SEVERITY_NAMES, Group, Message, Pack, Piece, Rule, Signal, Text
 from rules.tree import Expr
 from streams.records import Transition
 
 Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 SEVERITY: dict[int, Text] = {
     1: Text("蓝", "BLUE"), 2: Text("黄", "YELLOW"), 3: Text("橙", "ORANGE"), 4: Text("红", "RED"),
@@ -125,17 +126,6 @@ def title_of(rule: Rule | Group, language: Language) -> str:
     return rule.title.get(language) or rule.id
 
 
-def evidence_of(rule: Rule | Group, transition: Transition, language: Language) -> str:
-    """The evidence in one line: `pressure 2912 kPa · temp 120.4 °C`."""
-    known = values_of(rule, transition.values)
-    shown = rule.evidence if isinstance(rule, Rule) else ()
-    return " · ".join(
-        f"{piece.source} {value(piece, known.get(piece.expr, math.nan), language)}"
-        for piece in shown
-        if piece.expr is not None
-    )
-
-
 def catalogue(pack: Pack) -> dict[tuple[str, str], Rule | Group]:
     """Rules by id and class, groups by id and "" (a rule on two classes differs in its units)."""
     rules: dict[tuple[str, str], Rule | Group] = {(rule.id, rule.cls): rule for rule in pack.rules}
@@ -148,10 +138,33 @@ def rfc3339(ms: int) -> str:
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
-def alert(rule: Rule | Group, transition: Transition, alarm: str, seq: int) -> dict[str, object]:
-    """A transition as the plain content of an alert and of a ledger's record."""
+def evidence_of(
+    rule: Rule | Group, transition: Transition, signals: Mapping[str, Signal]
+) -> list[dict[str, object]]:
+    """The evidence: as written, the value and its unit, and as people read it: `pressure 2912 kPa`.
+
+    `signals` are those of the asset's class, for their titles.
+    """
     known = values_of(rule, transition.values)
-    shown = rule.evidence if isinstance(rule, Rule) else ()
+    made: list[dict[str, object]] = []
+    for piece in rule.evidence if isinstance(rule, Rule) else ():
+        if piece.expr is None:
+            continue
+        x = known.get(piece.expr, math.nan)
+        signal = signals.get(piece.source)
+        title = signal.title if signal else Text()
+        said = {
+            language: f"{title.get(language) or piece.source} {value(piece, x, language)}"
+            for language in LANGUAGES
+        }
+        made.append({"name": piece.source, "value": x, "unit": piece.unit, **said})
+    return made
+
+
+def alert(
+    rule: Rule | Group, transition: Transition, alarm: str, seq: int, signals: Mapping[str, Signal]
+) -> dict[str, object]:
+    """A transition as the plain content of an alert and of a ledger's record."""
     return {
         "alarm": alarm,
         "seq": seq,
@@ -168,15 +181,5 @@ def alert(rule: Rule | Group, transition: Transition, alarm: str, seq: int) -> d
         "announced": transition.announced,
         "title": {"zh": title_of(rule, "zh"), "en": title_of(rule, "en")},
         "text": {"zh": said_of(rule, transition, "zh"), "en": said_of(rule, transition, "en")},
-        "evidence": [
-            {
-                "name": piece.source,
-                "value": known.get(piece.expr, math.nan),
-                "unit": piece.unit,
-                "zh": value(piece, known.get(piece.expr, math.nan), "zh"),
-                "en": value(piece, known.get(piece.expr, math.nan), "en"),
-            }
-            for piece in shown
-            if piece.expr is not None
-        ],
+        "evidence": evidence_of(rule, transition, signals),
     }

@@ -174,7 +174,7 @@ class _Lift:
     def _travel(
         self, to: int, factor: float = 1.0, until: float | None = None
     ) -> Iterator[Message]:
-        """To another floor at `factor` times the rated speed, or only `until` (seconds from here)."""
+        """To another floor at `factor` times the rated speed, or for `until` seconds only."""
         bank, sign = self.bank, 1 if to > self.floor else -1
         travel = Travel(
             abs(to - self.floor) * FLOOR_M, factor * bank.speed, bank.acceleration, bank.jerk

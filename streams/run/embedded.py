@@ -190,7 +190,9 @@ class _Run:
         cls = "" if transition.group else self.classes[transition.asset]
         rule = self.known[transition.rule, cls]
         alarm, seq = self.journal.name(transition.rule, transition.asset, transition.raised)
-        return {**alert(rule, transition, alarm, seq), "version": self._version(rule, cls)}
+        signals = self.pack.classes[cls].signals if cls else {}
+        content = alert(rule, transition, alarm, seq, signals)
+        return {**content, "version": self._version(rule, cls)}
 
     def _version(self, rule: Rule | Group, cls: str) -> str:
         key = f"{cls}/{rule.id}"

@@ -4,7 +4,7 @@
     alerts.jsonl   the ledger's records as lines
     finished-001/  the files of a run that came to its end, moved aside when the next began
 
-    JournalError   the folder's run is another one, or the rules say something else than before
+Raised: JournalError, when the folder's run is another one or the rules say something else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `tocsin run` plays: the demo's scene, or files of the user.
 
-    SourceError    no such file, or nothing in it that the rules know; says what to do
+Raised: SourceError, when there is no such file or nothing in it that the rules know.
 """
 
 from __future__ import annotations

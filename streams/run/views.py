@@ -82,7 +82,7 @@ def text_of(alert: Alert, language: Language) -> str:
 
 def evidence_of(alert: Alert, language: Language) -> str:
     """The evidence in one line."""
-    return " · ".join(f"{x['name']} {x[language]}" for x in alert["evidence"])
+    return " · ".join(x[language] for x in alert["evidence"])
 
 
 class Lines:
@@ -199,7 +199,8 @@ def ending(
     standing = len(frame.board.shown())
     whole = ("完整" if zh else "whole") if broken is None else str(broken)
     if zh:
-        yield f"报警 {said}；仍有 {standing} 条未消除。台账 {journal.length} 条记录，{whole}：{journal.folder}"
+        yield f"报警 {said}；仍有 {standing} 条未消除。"
+        yield f"台账 {journal.length} 条记录，{whole}，位于 {journal.folder}"
         yield ("播放完毕，再次启动将重新开始。" if finished else
                f"已停在 {clock(frame.now, zone)}，再次启动从此处继续。")
     else:

@@ -96,5 +96,5 @@ def test_reading_makes_no_ledger(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="file/a.db: cannot be used"):
+    with pytest.raises(StoreError, match=r"file/a\.db: cannot be used"):
         Store(tmp_path / "file" / "a.db")
