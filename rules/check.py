@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rules import check_calls
+from rules.check_conditions import chain, compared, negated, span_compared
 from rules.check_types import (
     MAX_FUNCTIONS,
     MILLISECOND,
@@ -25,17 +26,7 @@ from rules.check_types import (
 from rules.errors import Invalid, near
 from rules.grammar import Binary, Call, Compare, Logic, Member, Name, Node, Number, Quoted, Unary
 from rules.model import Attribute, Signal, Text
-from rules.tree import (
-    AttributeRef,
-    Const,
-    EventRef,
-    Expr,
-    Fn,
-    Op,
-    SignalRef,
-    SpanCompare,
-    TextIn,
-)
+from rules.tree import AttributeRef, Const, EventRef, Op, SignalRef, TextIn
 from rules.units import known as is_unit
 from rules.units import parse, whole_ms
 
@@ -155,7 +146,8 @@ class Checker:
         if found.exact is None:
             ms = converted(found, MILLISECOND, "")
             return build(Op("round_ms", (ms.expr,)), "number", (ms,), MILLISECOND)
-        exact = Fraction(whole_ms(found.exact * (1 if bare_zero else found.unit.factor(MILLISECOND))))
+        factor = Fraction(1) if bare_zero else found.unit.factor(MILLISECOND)
+        exact = Fraction(whole_ms(found.exact * factor))
         if exact < 0:
             raise Fail(node.at, "the duration is negative")
         if window and not exact:
@@ -200,7 +192,7 @@ class Checker:
         else:
             raise self._unknown(node, [*self.signals, *self.derived_names, *self.attributes])
         if self.constant and found.varies:
-            raise Fail(node.at, f"`{name}` changes: a duration is made of a literal or an attribute",
+            raise Fail(node.at, f"`{name}` changes: a duration is a literal or an attribute",
                        "make it an attribute of the class")  # fmt: skip
         return found
 
@@ -240,7 +232,7 @@ class Checker:
             return negated(self._joined("eq", op_at, left, right, left_node, right_node))
         return self._joined(op, op_at, left, right, left_node, right_node)
 
-    def _joined(  # noqa: PLR0913 — both sides with their places
+    def _joined(
         self, op: str, op_at: int, left: Checked, right: Checked, left_node: Node, right_node: Node
     ) -> Checked:
         if left.kind == "number" and right.kind == "number":
@@ -269,9 +261,9 @@ class Checker:
         if left.names is not None and isinstance(right_node, Name):
             return left, self._state(left, right_node)
         right = self.check(right_node)
-        if right.names is not None and left.names is None and isinstance(left_node, Name):
-            if left_node.name in right.names:
-                return self._state(right, left_node), right
+        names = right.names or {}
+        if isinstance(left_node, Name) and left.names is None and left_node.name in names:
+            return self._state(right, left_node), right
         return left, right
 
     def _may_be_state(self, node: Node) -> bool:
@@ -305,9 +297,10 @@ class Checker:
         else:
             choices = []
             for item in node.items:
-                named = left.names is not None and isinstance(item, Name)
-                choice = self._state(left, item) if named else self.check(item)  # type: ignore[arg-type]
-                choices.append((choice, item.at))
+                if left.names is not None and isinstance(item, Name):
+                    choices.append((self._state(left, item), item.at))
+                else:
+                    choices.append((self.check(item), item.at))
             out = self._one_of(left, choices)
         return negated(out) if node.negated else out
 
@@ -348,47 +341,6 @@ _COMPARABLE = {
 }  # fmt: skip
 
 
-def compared(op: str, left: Checked, right: Checked) -> Checked:
-    """A comparison of numbers in one unit, or of codes."""
-    out = build(Op(op, (left.expr, right.expr)), "bool", (left, right))
-    out.parts = (op, (left, right)) if op in ("lt", "le", "gt", "ge") else None
-    return out
-
-
-def span_compared(op: str, span: Checked, limit: Checked) -> Checked:
-    """A time span compared with a duration, both in ms."""
-    out = build(span_expr(op, span.expr, limit.expr), "bool", (span, limit))
-    out.parts = (op, (span, limit))
-    return out
-
-
-def span_expr(op: str, span: Expr, limit: Expr) -> Expr:
-    """`since` and `age` change at exact instants, so they have a node of their own."""
-    match span, op:
-        case Fn(name="since" | "age"), "lt" | "le" | "gt" | "ge":
-            return SpanCompare(op, span, limit)
-        case _:
-            return Op(op, (span, limit))
-
-
-def negated(c: Checked) -> Checked:
-    """`not c`."""
-    out = build(Op("not", (c.expr,)), "bool", (c,))
-    out.parts = ("not", (c,))
-    return out
-
-
-def chain(op: str, items: list[Checked]) -> Checked:
-    """`and` or `or` of many as a balanced tree: its depth grows with the logarithm."""
-    if len(items) == 1:
-        return items[0]
-    half = len(items) // 2
-    left, right = chain(op, items[:half]), chain(op, items[half:])
-    out = build(Op(op, (left.expr, right.expr)), "bool", (left, right))
-    out.parts = (op, (left, right))
-    return out
-
-
 def _signal(signal: Signal) -> Checked:
     """A signal's present value."""
     unit = parse(signal.unit)
@@ -404,6 +356,5 @@ def _attribute(attribute: Attribute) -> Checked:
     unit = parse(attribute.unit)
     names = attribute.names if attribute.kind == "states" else None
     titles = {code: Text(en=name) for name, code in (names or {}).items()}
-    return Checked(
-        AttributeRef(attribute.name), attribute.kind, unit, sort_of(unit), names=names, titles=titles
-    )
+    ref = AttributeRef(attribute.name)
+    return Checked(ref, attribute.kind, unit, sort_of(unit), names=names, titles=titles)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rules.check_types import (
@@ -25,7 +24,7 @@ from rules.functions import FUNCTIONS, Function
 from rules.functions import Form as CallForm
 from rules.grammar import Call, Compare, Name, Node, Number
 from rules.tree import ActiveRef, Clock, Const, Expr, Fn, Form, Op
-from rules.units import PLAIN, combine, root
+from rules.units import combine, root
 
 if TYPE_CHECKING:
     from rules.check import Checker
@@ -49,7 +48,8 @@ def call(checker: Checker, node: Call) -> Checked:
     form = _form(function, node)
     of_values = not function.stateful or form.more
     if checker.constant and (not of_values or function.name in _CHANGING):
-        raise Fail(node.at, f"`{node.name}` changes: a duration is made of a literal or an attribute")
+        raise Fail(node.at, f"`{node.name}` changes: a duration is a literal or an attribute",
+                   "or made of several by + - * / min max")  # fmt: skip
     if not of_values:
         checker.count(node.at, 1)
     args = [item for _, item in node.items]
@@ -129,7 +129,7 @@ def _result(function: Function, fn: Fn, of: tuple[Checked, ...], nodes: list[Nod
             out = build(fn, "bool", of)
         case "span":
             out = build(fn, "span", of, MILLISECOND)
-        case "seconds":
+        case _:      # seconds, of lag in ms
             out = build(Op("mul", (fn, Const(0.001))), "number", of, SECOND)
     out.functions += 1
     out.varies = True
@@ -206,7 +206,8 @@ def _clamp(checker: Checker, _node: Call, args: list[Node]) -> Checked:
 def _if(checker: Checker, _node: Call, args: list[Node]) -> Checked:
     c, a, b = checker.condition(args[0]), checker.value(args[1]), checker.value(args[2])
     if a.kind != b.kind or (a.kind == "states" and a.names != b.names):
-        raise Fail(args[2].at, f"both choices must be of one kind: {described(a)} and {described(b)}")
+        raise Fail(args[2].at, f"both choices must be of one kind, found {described(a)} and "
+                               f"{described(b)}")  # fmt: skip
     if a.kind == "number":
         a, b = unify(a, b, args[1].at, args[2].at)
     out = build(Op("if", (c.expr, a.expr, b.expr)), a.kind, (c, a, b), a.unit, a.sort)

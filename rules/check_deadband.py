@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from rules.check import span_expr
+from rules.check_conditions import span_expr
 from rules.check_types import Checked, Fail, converted, sort_of
 from rules.model import Signal
 from rules.tree import Const, Expr, Op, signals

@@ -122,8 +122,7 @@ def scaled(x: Checked, factor: Fraction, unit: Unit, sort: Sort = "") -> Checked
         return literal(x.exact * factor, unit, sort)
     if factor == 1:
         return replace(x, unit=unit, sort=sort, parts=None)
-    out = build(Op("mul", (x.expr, Const(as_float(factor)))), "number", (x,), unit, sort)
-    return out
+    return build(Op("mul", (x.expr, Const(as_float(factor)))), "number", (x,), unit, sort)
 
 
 def converted(x: Checked, unit: Unit, sort: Sort) -> Checked:
@@ -231,7 +230,7 @@ def product(left: Checked, right: Checked, sign: int, at_left: int, at_right: in
 
 
 def total(left: Checked, right: Checked, sign: int, at_left: int, at_right: int) -> Checked:
-    """`left + right` or `left - right`, in the left one's unit (of a level plus a difference too)."""
+    """`left + right` or `left - right`, in the left one's unit."""
     sort: Sort = ""
     if left.unit.temperature and right.unit.temperature:
         left, right, sort = _temperatures(left, right, sign, at_right)

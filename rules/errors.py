@@ -71,7 +71,7 @@ class RulesError(Exception):
     """The root of what this package raises."""
 
 
-class Invalid(RulesError, ValueError):
+class Invalid(RulesError, ValueError):  # noqa: N818 — what is invalid is the text
     """A text that cannot be understood. `column` counts characters from 0 within that text."""
 
     def __init__(self, message: str, fix: str = "", column: int = 0) -> None:
@@ -81,7 +81,7 @@ class Invalid(RulesError, ValueError):
         self.column = column
 
 
-class Refused(RulesError):
+class Refused(RulesError):  # noqa: N818 — what was done with the pack
     """A pack with errors."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

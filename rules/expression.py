@@ -143,7 +143,7 @@ def number(
     scope: Scope,
     problems: Problems,
     unit: str | None = None,
-    difference: bool = False,  # noqa: FBT001, FBT002 — a keyword by custom
+    difference: bool = False,
 ) -> Expr | None:
     """A number, in `unit` if given (a bare literal is in it already)."""
 

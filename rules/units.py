@@ -214,7 +214,9 @@ def parse(text: str) -> Unit:
     return unit
 
 
-_QUANTITY = re.compile(r"\s*([-+]?)\s*([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?)\s*(.*?)\s*", re.S)
+_QUANTITY = re.compile(
+    r"\s*([-+]?)\s*([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?)\s*(.*?)\s*", re.DOTALL
+)
 
 
 def _quantity(text: str) -> tuple[Fraction, str, int]:
