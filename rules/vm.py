@@ -1,0 +1,367 @@
+"""The driver: jobs in order, each first running what fell due before it, at its exact instant.
+
+A job is a message, an operator's entry, a reset, or the order to run an asset's instants up to a
+key (see rules.layout). Everything happens on the rows of one class's assets; nothing is allocated
+here. When the pool or the outgoing table may not have room for one more event, the driver returns
+and is called again from the same job: between two events all state is whole.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rules import layout as k
+from rules.compile import (
+    S_CELLS,
+    S_DEPS,
+    S_FROZEN,
+    S_POOL,
+    S_RULES,
+    S_SETS,
+    S_SIGNALS,
+    S_SILENT,
+    S_SILENT_AFTER,
+    S_VARIANTS,
+)
+from rules.interpret import run, sampled
+from rules.jit import kernel, kernel_inline
+from rules.machine import step_alarm, step_level
+
+_NAN = math.nan
+
+# Kinds of jobs.
+J_MESSAGE, J_OPERATOR, J_RESET, J_ADVANCE = range(4)
+# Why the driver returned.
+DONE, POOL_LOW, OUT_FULL = range(3)
+
+#: Evaluations of a rule at one time: events and edges may follow each other, not for ever.
+MAX_PASSES = 8
+#: Floats that a window's ring can ask of the pool at one event.
+MAX_BLOCK = 4 * k.WINDOW_SAMPLES
+
+
+class Memory(NamedTuple):
+    """What is known of the assets of one class; row = asset within the class.
+
+    val, raw: float64[rows, signals] — value for rules (NaN unknown); last sample as it came
+    newest, seen: int64[rows, signals] ms — source time of the newest sample; when it took effect
+    flag: uint8[rows, signals] — F_STALE | F_FROZEN
+    state: float64[rows, width] — functions, machines, alarms
+    due: int64[rows, rules + 1] key — when each rule runs out; last column: a signal, not later
+    times: int64[rows, TIME_COLUMNS] — SOONEST: key, the least of due; CLOCK, FIRST, HEARD: ms
+        reached, of the first message, of the last (or the start); MARK: A_HEARD | A_SILENT
+    attr: float64[rows, attributes] — number, code, 0/1, or the number of a text
+    variant: int32[rows or 1, rules] — row of Program.rules for this asset
+    pool: float64[…], heads: int64[HEADS] — rings of windows (rules.windows); floor and counts
+    out: int64[n, OUT_WIDTH], values: float64[n, pieces] — transitions and what they show
+    scratch: uint8[4, …] — TOUCHED, EVENTS, DIRTY, AGAIN
+    """
+
+    val: npt.NDArray[np.float64]
+    raw: npt.NDArray[np.float64]
+    newest: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.int64]
+    flag: npt.NDArray[np.uint8]
+    state: npt.NDArray[np.float64]
+    due: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    attr: npt.NDArray[np.float64]
+    variant: npt.NDArray[np.int32]
+    pool: npt.NDArray[np.float64]
+    heads: npt.NDArray[np.int64]
+    out: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    scratch: npt.NDArray[np.uint8]
+
+
+@kernel
+def _mark(lists, firsts, at, scratch):
+    """The rules of a list have to look."""
+    for i in range(firsts[at], firsts[at + 1]):
+        scratch[k.DIRTY, lists[i]] = 1
+
+
+@kernel
+def _greet(prog, mem, a, now):
+    """A message was heard: the first one makes all rules look, one after a silence gives every
+    signal back what it was."""
+    rules, signals = prog.scalars[S_RULES], prog.scalars[S_SIGNALS]
+    times = mem.times[a]
+    if times[k.MARK] & k.A_HEARD == 0:
+        times[k.MARK] |= k.A_HEARD
+        times[k.FIRST] = now
+        mem.scratch[k.DIRTY, :rules] = 1
+    if times[k.MARK] & k.A_SILENT:
+        times[k.MARK] &= ~k.A_SILENT
+        for s in range(signals):
+            spec = prog.signals[s]
+            if spec[k.SIG_OPERATOR] == 0 and spec[k.SIG_EVENT] == 0 and mem.flag[a, s] == 0:
+                mem.val[a, s] = mem.raw[a, s]
+                _mark(prog.lists, prog.firsts, s, mem.scratch)
+    times[k.HEARD] = now
+    _mark(prog.lists, prog.firsts, prog.scalars[S_SILENT], mem.scratch)
+    if prog.scalars[S_SILENT_AFTER] >= 0:
+        ends = (now + prog.scalars[S_SILENT_AFTER]) * 8 + k.STALENESS
+        mem.due[a, rules] = min(mem.due[a, rules], ends)
+
+
+@kernel
+def _sample(prog, mem, a, s, v, t, now):
+    """One sample. Returns whether it is applied."""
+    raw, newest = mem.raw[a, s], mem.newest[a, s]
+    spec = prog.signals[s]
+    if t == newest and (v == raw or (math.isnan(v) and math.isnan(raw))):
+        mem.heads[k.H_DUPLICATE] += 1
+        return False
+    if t < newest and spec[k.SIG_EVENT] == 0:
+        mem.heads[k.H_SUPERSEDED] += 1
+        return False
+    if t < now:
+        mem.heads[k.H_LATE] += 1
+    if t >= newest:
+        mem.newest[a, s], mem.raw[a, s] = t, v
+    mem.seen[a, s] = now
+    mem.scratch[k.TOUCHED, s] = 1
+    _mark(prog.lists, prog.firsts, s, mem.scratch)
+    if spec[k.SIG_EVENT] != 0:
+        mem.val[a, s] = _NAN if math.isnan(v) else 0.0
+        return True
+    flag = mem.flag[a, s] & k.F_FROZEN
+    cell = spec[k.SIG_CELL]
+    if cell >= 0 and not math.isnan(v) and v != mem.state[a, cell]:
+        mem.state[a, cell], mem.state[a, cell + 1] = v, now
+        flag = 0
+    mem.flag[a, s] = flag
+    mem.val[a, s] = _NAN if flag else v
+    span = max(spec[k.SIG_STALE], spec[k.SIG_EXPIRES])
+    if span >= 0:
+        rules = prog.scalars[S_RULES]
+        mem.due[a, rules] = min(mem.due[a, rules], (now + span) * 8 + k.STALENESS)
+    return True
+
+
+@kernel
+def _take(prog, mem, a, kind, t, now, first, last, slot, value):
+    """Applies the samples of a message or entry together."""
+    if kind == J_MESSAGE:
+        _greet(prog, mem, a, now)
+    applied = False
+    for i in range(first, last):
+        if slot[i] < prog.scalars[S_SIGNALS]:
+            applied = _sample(prog, mem, a, slot[i], value[i], t, now)
+        elif applied:      # an event of the sample before it
+            mem.scratch[k.EVENTS, slot[i]] = 1
+
+
+@kernel
+def _freeze(prog, mem, a, first, last, slot, now):
+    """Samples of signals with frozen_after: have they stood still too long?"""
+    for i in range(first, last):
+        s = slot[i]
+        if s >= prog.scalars[S_SIGNALS] or prog.signals[s, k.SIG_CELL] < 0:
+            continue
+        if math.isnan(mem.raw[a, s]) or mem.scratch[k.TOUCHED, s] == 0:
+            continue
+        cell, condition = prog.signals[s, k.SIG_CELL], prog.signals[s, k.SIG_WHILE]
+        if condition >= 0 and mem.state[a, condition] != 1.0:
+            mem.state[a, cell + 1] = now
+        elif now - mem.state[a, cell + 1] >= prog.signals[s, k.SIG_FROZEN]:
+            mem.flag[a, s] |= k.F_FROZEN
+            mem.val[a, s] = _NAN
+
+
+@kernel
+def _decay(prog, mem, a, now):
+    """What ends by itself at an instant: a signal's validity, an operator's entry, being heard."""
+    ends = k.FOREVER
+    for s in range(prog.scalars[S_SIGNALS]):
+        v, seen, spec = mem.raw[a, s], mem.seen[a, s], prog.signals[s]
+        if seen == k.NEVER or math.isnan(v):
+            continue
+        if spec[k.SIG_EXPIRES] >= 0 and v != prog.default[s]:
+            at = seen + spec[k.SIG_EXPIRES]
+        elif spec[k.SIG_STALE] >= 0 and mem.flag[a, s] & k.F_STALE == 0:
+            at = seen + spec[k.SIG_STALE]
+        else:
+            continue
+        if at > now:
+            ends = min(ends, at)
+            continue
+        if spec[k.SIG_EXPIRES] >= 0:
+            mem.raw[a, s] = mem.val[a, s] = prog.default[s]
+        else:
+            mem.flag[a, s] |= k.F_STALE
+            mem.val[a, s] = _NAN
+        _mark(prog.lists, prog.firsts, s, mem.scratch)
+    silent_after = prog.scalars[S_SILENT_AFTER]
+    if silent_after >= 0 and mem.times[a, k.MARK] & k.A_SILENT == 0:
+        at = mem.times[a, k.HEARD] + silent_after
+        if at > now:
+            ends = min(ends, at)
+        else:
+            _fall_silent(prog, mem, a)
+    mem.due[a, prog.scalars[S_RULES]] = ends * 8 + k.STALENESS
+
+
+@kernel
+def _fall_silent(prog, mem, a):
+    """Nothing was heard for too long: every signal is unknown, but for operators' entries."""
+    mem.times[a, k.MARK] |= k.A_SILENT
+    for s in range(prog.scalars[S_SIGNALS]):
+        spec = prog.signals[s]
+        if spec[k.SIG_OPERATOR] == 0 and spec[k.SIG_EVENT] == 0 and not math.isnan(mem.val[a, s]):
+            mem.val[a, s] = _NAN
+            _mark(prog.lists, prog.firsts, s, mem.scratch)
+
+
+@kernel
+def _levels(machines, lists, firsts, sets, row, reg, s, touched, now, instant):
+    """Steps a rule's machines. Returns ((severity, level, since, stale) of the highest active one,
+    severity 0 if none is; when a delay runs out)."""
+    due = k.FOREVER
+    severity, top, since, stale = 0, 0, now, 0
+    for m in range(row[k.R_M], row[k.R_M_END]):
+        spec = machines[m]
+        hit = spec[k.M_N] > 0 and sampled(lists, firsts, sets, touched, np.int64(spec[k.M_SIG]))
+        clear_hit = spec[k.M_CN] > 0 and sampled(lists, firsts, sets, touched, np.int64(spec[k.M_CSIG]))
+        on, unknown, at = step_level(
+            spec, reg, s, hit, clear_hit, row[k.R_UNKNOWN], now, instant
+        )
+        due = min(due, at)
+        if on:
+            stale = 1 if unknown else stale
+            if severity == 0:      # machines stand highest severity first
+                severity, top = int(spec[k.M_SEVERITY]), int(spec[k.M_LEVEL])
+                since = int(s[spec[k.M_OFF] + k.BEGAN])
+    return (severity, top, since, stale), due
+
+
+@kernel_inline
+def _evaluate(prog, mem, a, r, now, instant, reset, n_out):
+    """Runs one rule and steps its alarm. Returns (transitions written so far, an event or edge was
+    true, `active(…)` of it changed)."""
+    row = prog.rules[mem.variant[a, r] if prog.scalars[S_VARIANTS] else r]
+    s, reg = mem.state[a], prog.reg
+    pc, end = row[k.R_PC], row[k.R_PC_END]
+    if row[k.R_AUX_ALWAYS]:
+        end = row[k.R_AUX_END]
+    before, again, changed = n_out, False, False
+    for stage in range(2):
+        due, edge = run(prog, mem, a, pc, end, now, instant)
+        if stage == 1:
+            break
+        again = edge
+        if row[k.R_CELL] >= 0:
+            s[row[k.R_CELL]] = reg[row[k.R_RESULT]]
+            mem.due[a, r] = due * 8 + k.FUNCTION
+            return n_out, again, False
+        highest, delay = _levels(
+            prog.machines, prog.lists, prog.firsts, prog.scalars[S_SETS], row, reg, s,
+            mem.scratch[k.TOUCHED], now, instant,
+        )  # fmt: skip
+        was = int(s[row[k.R_ALARM] + k.FLAGS]) & 3
+        n_out, escalate = step_alarm(
+            row, reg, s, highest, now, instant, reset, mem.out, n_out, a, r
+        )
+        changed = (was == k.ACTIVE_ALARM) != (highest[0] > 0)
+        mem.due[a, r] = min(
+            due * 8 + k.FUNCTION, delay * 8 + k.DELAY, escalate * 8 + k.ESCALATION
+        )
+        if n_out == before or row[k.R_AUX_ALWAYS] or row[k.R_PIECE] == row[k.R_PIECE_END]:
+            break
+        pc, end = row[k.R_AUX], row[k.R_AUX_END]
+    for n in range(before, n_out):
+        for i in range(row[k.R_PIECE], row[k.R_PIECE_END]):
+            mem.values[n, i - row[k.R_PIECE]] = reg[prog.lists[i]]
+    return n_out, again, changed
+
+
+@kernel_inline
+def _settle(prog, mem, a, now, instant, reset, first, last, slot, n_out):
+    """Evaluates the rules that have to look, in order; then again those with a true event or edge,
+    without it. Pairs first … last - 1 are the samples of the message; reset: a rule, or -1."""
+    rules, cells, scratch = prog.scalars[S_RULES], prog.scalars[S_CELLS], mem.scratch
+    freezes = prog.scalars[S_FROZEN] > 0 and last > first
+    for attempt in range(MAX_PASSES):
+        once_more = False
+        for r in range(rules):
+            if freezes and r == cells and attempt == 0:
+                _freeze(prog, mem, a, first, last, slot, now)
+            if scratch[k.DIRTY, r] == 0:
+                continue
+            scratch[k.DIRTY, r] = 0
+            n_out, again, changed = _evaluate(
+                prog, mem, a, r, now, instant, r == reset, n_out
+            )
+            if again:
+                scratch[k.AGAIN, r] = 1
+                once_more = True
+            if changed:
+                at = prog.rules[r, k.R_DEP]
+                _mark(prog.lists, prog.firsts, at, scratch)
+        if attempt == 0:
+            for i in range(first, last):
+                scratch[k.EVENTS, slot[i]] = 0
+                scratch[k.TOUCHED, slot[i]] = 0
+        if not once_more:
+            break
+        for r in range(rules):
+            scratch[k.DIRTY, r] = scratch[k.AGAIN, r]
+            scratch[k.AGAIN, r] = 0
+    soonest = mem.due[a, rules]
+    for r in range(rules):
+        soonest = min(soonest, mem.due[a, r])
+    mem.times[a, k.SOONEST] = soonest
+    return n_out
+
+
+@kernel
+def drive(prog, mem, kind, asset, when, arg, first, slot, value, start):  # noqa: PLR0913
+    """Runs jobs from `start` on. Returns (next job, transitions written, why it returned).
+
+    kind, asset, arg: int32[n] — J_…, row, pair range's number or rule; when: int64[n] — ms, or a
+    key for J_ADVANCE; first: int32[m + 1], slot: int32[…], value: float64[…] — the messages' pairs.
+    """
+    rules = prog.scalars[S_RULES]
+    room = prog.scalars[S_POOL] * MAX_BLOCK
+    i, n_out = np.int64(start), np.int64(0)
+    why = DONE
+    while i < len(asset):
+        if mem.heads[0] + room > len(mem.pool):
+            why = POOL_LOW
+            break
+        if n_out + 4 * MAX_PASSES * (rules + 1) > len(mem.out):
+            why = OUT_FULL
+            break
+        a, now, instant = np.int64(asset[i]), when[i], np.int64(k.MESSAGE)
+        lo, hi, reset = np.int64(0), np.int64(0), np.int64(-1)
+        limit = now
+        if kind[i] != J_ADVANCE:
+            now = max(now, mem.times[a, k.CLOCK], mem.heads[k.H_FLOOR])
+            limit = now * 8
+        key = mem.times[a, k.SOONEST]
+        if key < limit:
+            now, instant = key >> 3, key & 7
+            mem.times[a, k.CLOCK] = max(mem.times[a, k.CLOCK], now)
+            if instant == k.STALENESS:
+                _decay(prog, mem, a, now)
+            for r in range(rules):
+                if mem.due[a, r] == key:
+                    mem.scratch[k.DIRTY, r] = 1
+        else:
+            i += 1
+            if kind[i - 1] == J_ADVANCE:
+                continue
+            mem.times[a, k.CLOCK] = now
+            if kind[i - 1] == J_RESET:
+                reset = np.int64(arg[i - 1])
+                mem.scratch[k.DIRTY, reset] = 1
+            else:
+                lo, hi = np.int64(first[arg[i - 1]]), np.int64(first[arg[i - 1] + 1])
+                _take(prog, mem, a, kind[i - 1], when[i - 1], now, lo, hi, slot, value)
+        n_out = _settle(prog, mem, a, now, instant, reset, lo, hi, slot, n_out)
+    return i, n_out, why

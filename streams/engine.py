@@ -1,0 +1,195 @@
+"""The engine: messages, ticks, commands in; transitions of alarms out.
+
+Pure: nothing here reads a clock or the outside. The outcome depends on the sequence of messages,
+ticks and commands only, and not on how they come in batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rules import layout as k
+from rules import vm
+from rules.model import Asset, Pack
+from streams.assets import Assets
+from streams.intake import Batch, Intake
+from streams.plant import Jobs, Plant, Programs, advance, entry, job
+from streams.records import Command, Message, Refusal, Transition
+
+Outcome = tuple[Refusal | None, list[Transition]]
+
+
+class Engine:
+    """All assets of a pack. `start` (ms) is when the inventory's assets begin; unless given, with
+    the first time that is heard of."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        zone: str = "UTC",
+        inventory: Sequence[Asset] = (),
+        start: int | None = None,
+        programs: Programs | None = None,
+    ) -> None:
+        self.pack = pack
+        self.zone = zone
+        self.programs = programs if programs is not None else Programs(pack, zone)
+        self.assets = Assets(pack.classes)
+        self.intake = Intake(pack, self.assets)
+        self.plants = [Plant(self.programs, cls) for cls in pack.classes]
+        self.rows: list[int] = []          # asset -> row in its class's plant
+        self.owners: list[list[int]] = [[] for _ in self.plants]     # class -> row -> asset
+        self.started: int | None = None
+        self.inventory = len(inventory)
+        for asset in inventory:
+            self.assets.add(asset)
+        self._enrol(inventory)
+        if start is not None:
+            self._start(start)
+
+    def _enrol(self, given: Sequence[Asset] = ()) -> None:
+        """Gives a row to every asset that has none yet."""
+        fresh: list[list[Asset | None]] = [[] for _ in self.plants]
+        for number in range(len(self.rows), len(self.assets.ids)):
+            cls = int(self.assets.cls[number])
+            self.rows.append(len(self.owners[cls]))
+            self.owners[cls].append(number)
+            fresh[cls].append(given[number] if number < len(given) else None)
+        for plant, assets in zip(self.plants, fresh, strict=True):
+            if assets:
+                plant.add(assets)
+
+    def _start(self, at: int) -> None:
+        """The inventory's assets begin."""
+        if self.started is not None:
+            return
+        self.started = at
+        for number in range(self.inventory):
+            self.plants[int(self.assets.cls[number])].start(self.rows[number], at)
+
+    # In ---------------------------------------------------------------------------------------
+
+    def messages(self, messages: Iterable[Message]) -> list[Transition]:
+        """Takes messages given as plain values; those that intake refuses change nothing."""
+        return self.batch(self.intake.messages(list(messages)).batch)
+
+    def batch(self, batch: Batch) -> list[Transition]:
+        """Takes a batch of messages in their order of arrival."""
+        if not len(batch.t):
+            return []
+        self._enrol()
+        self._start(int(batch.t.min()))
+        found: list[Transition] = []
+        cls = self.assets.cls[batch.asset]
+        rows = np.array(self.rows, np.int32)[batch.asset]
+        for number in np.unique(cls):
+            mine = np.nonzero(cls == number)[0]
+            found += self._run(int(number), Jobs(
+                np.full(len(mine), vm.J_MESSAGE, np.int32), rows[mine], batch.t[mine],
+                mine.astype(np.int32), batch.first, batch.slot, batch.value,
+            ))  # fmt: skip
+        return in_order(found)
+
+    def tick(self, now: int) -> list[Transition]:
+        """The system's clock stands at `now`: the instants before it less the lateness run."""
+        self._start(now)
+        found: list[Transition] = []
+        for number, plant in enumerate(self.plants):
+            at = now - plant.cls.lateness
+            found += self._run(number, advance(plant.due_before(at * 8), at * 8))
+            plant.raise_floor(at)
+        return in_order(found)
+
+    def run_until(self, t: int) -> list[Transition]:
+        """Runs all instants up to and with `t`."""
+        self._start(t)
+        found: list[Transition] = []
+        for number, plant in enumerate(self.plants):
+            found += self._run(number, advance(plant.due_before((t + 1) * 8), (t + 1) * 8))
+            plant.raise_floor(t)
+        return in_order(found)
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def command(self, command: Command, t: int) -> Outcome:
+        """Carries out a command of an asset; the instants before `t` run first."""
+        self._start(t)
+        number = self.assets.index(command.asset)
+        if number is None:
+            return Refusal(f"unknown asset {command.asset!r}"), []
+        self._enrol()
+        cls, row = int(self.assets.cls[number]), self.rows[number]
+        found = self._run(cls, job(vm.J_ADVANCE, row, t * 8))
+        if command.kind == "set":
+            refusal, more = self._set(cls, row, command, t)
+        else:
+            refusal, more = self._order(cls, row, command, t)
+        return refusal, in_order(found + more)
+
+    def _set(self, cls: int, row: int, command: Command, t: int) -> Outcome:
+        """An operator's entry."""
+        plant = self.plants[cls]
+        signal = plant.cls.signals.get(command.target)
+        if signal is None or not signal.operator:
+            return Refusal(f"{command.target!r} is not a signal that an operator enters"), []
+        value = signal_value(signal.names, command.value)
+        if value is None:
+            return Refusal(f"{command.value!r} is not a value of {command.target!r}"), []
+        slot = list(plant.cls.signals).index(command.target)
+        return None, self._run(cls, entry(row, t, slot, value))
+
+    def _order(self, cls: int, row: int, command: Command, t: int) -> Outcome:
+        """A reset, an acknowledgement, a step of a plan."""
+        plant = self.plants[cls]
+        rule = plant.compiled.index.get(command.target)
+        if rule is None:
+            return Refusal(f"{self.assets.ids[self.owners[cls][row]]!r} has no rule {command.target!r}"), []
+        state, spec = plant.memory.state[row], plant.rule(rule)
+        alarm = plant.compiled.program.rules[rule, k.R_ALARM]
+        status = int(state[alarm + k.FLAGS]) & 3
+        if command.kind == "reset":
+            if status != k.RETURNED:
+                return Refusal("still active" if status else "no alarm to reset"), []
+            return None, self._run(cls, job(vm.J_RESET, row, t, rule))
+        if status == k.INACTIVE:
+            return Refusal(f"no alarm of {command.target!r}"), []
+        done = "acknowledge" if command.kind == "acknowledge" else command.step
+        if spec.escalate is not None and spec.escalate.until == done:
+            state[alarm + k.ESCALATE_AT] = np.nan
+        return None, []
+
+    # Out --------------------------------------------------------------------------------------
+
+    def _run(self, cls: int, jobs: Jobs) -> list[Transition]:
+        """Runs jobs of one class and says what they changed."""
+        if not len(jobs.asset):
+            return []
+        found = []
+        plant, owners, ids = self.plants[cls], self.owners[cls], self.assets.ids
+        for table, values in plant.run(jobs):
+            for row, shown in zip(table.tolist(), values.tolist(), strict=True):
+                rule = plant.rule(row[k.O_RULE])
+                found.append(Transition(
+                    t=row[k.O_T], asset=ids[owners[row[k.O_ASSET]]], rule=rule.id,
+                    kind=k.KINDS[row[k.O_KIND]], severity=row[k.O_SEVERITY],
+                    announced=bool(row[k.O_ANNOUNCED]), raised=row[k.O_RAISED],
+                    since=row[k.O_SINCE], level=row[k.O_LEVEL],
+                    values=tuple(shown[: plant.shown(row[k.O_RULE])]),
+                ))  # fmt: skip
+        return found
+
+
+def signal_value(names: dict[str, int], value: float | str | bool | None) -> float | None:
+    """An operator's value as a number: a state by name or code, a bool, a number."""
+    if isinstance(value, str):
+        return float(names[value]) if value in names else None
+    if value is None or (names and value not in names.values()):
+        return None
+    return float(value)
+
+
+def in_order(found: list[Transition]) -> list[Transition]:
+    """By time, then asset, then rule; those of one alarm at one instant as they happened."""
+    return sorted(found, key=lambda tr: (tr.t, tr.asset, tr.rule))
