@@ -41,8 +41,12 @@ _SAYS: dict[str, Text] = {
     "delay": Text(" 持续 {delay}", " has been true for {delay}"),
     "at_once": Text("", " is true"),
     "gate": Text(" 且 {gate}", ", as long as {gate}"),
-    "ends": Text("；{ends}{delay} 后恢复", "; it ends when {ends}{delay}"),
-    "ends_at_once": Text("；{ends} 时恢复", "; it ends when {ends}"),
+    "ends": Text("；{ends}{delay} 后恢复。", "; it ends when {ends}{delay}."),
+    "ends_at_once": Text("；{ends} 时恢复。", "; it ends when {ends} is true."),
+    "ends_plain": Text("；不再如此时恢复。", "; it ends when that is no longer so."),
+    "ends_plain_after": Text(
+        "；不再如此 {delay} 后恢复。", "; it ends when that has not been so for {delay}.",
+    ),
     "latch": Text("恢复后须由操作员复位。", "Once it has ended, an operator must reset it."),
     "unless": Text("{unless} 时按设计抑制。", "It is suppressed by design while {unless}."),
     "shadow": Text("只记录，不发出。", "It is recorded only, never announced."),
@@ -162,14 +166,19 @@ def _level(level: Level, cls: AssetClass | None, teller: _Teller) -> str:
     now = immediate(level.delay)
     delay = teller.say("at_once") if now else _lasting(level, cls, teller)
     raised = teller.say("raised", when=show(level.when, cls), delay=delay, gate=gate, **severity)
+    return raised + _ending(level, cls, teller)
+
+
+def _ending(level: Level, cls: AssetClass | None, teller: _Teller) -> str:
+    at_once, delay = immediate(level.clear_delay), show_delay(level.clear_delay, cls)
+    if level.clear_when is None and level.moved is None:
+        return teller.say("ends_plain" if at_once else "ends_plain_after", delay=delay)
     if level.clear_when is not None:
         ends = show(level.clear_when, cls)
     else:
-        ends = show(Op("not", (level.when if level.moved is None else level.moved,)), cls)
-    if immediate(level.clear_delay):
-        return raised + teller.say("ends_at_once", ends=ends) + "."
-    lasting = teller.say("delay", delay=show_delay(level.clear_delay, cls))
-    return raised + teller.say("ends", ends=ends, delay=lasting) + "."
+        ends = show(Op("not", (level.moved or level.when,)), cls)
+    lasting = teller.say("delay", delay=delay)
+    return teller.say("ends_at_once" if at_once else "ends", ends=ends, delay=lasting)
 
 
 def _lasting(level: Level, cls: AssetClass | None, teller: _Teller) -> str:

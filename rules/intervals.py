@@ -63,6 +63,10 @@ def _anything(_: list[Interval]) -> Interval:
     return ANYTHING
 
 
+def _rounded(ms: float) -> float:
+    return ms if math.isinf(ms) else float(math.floor(ms + 0.5))
+
+
 def _corners(of: Callable[[float, float], float]) -> Callable[[list[Interval]], Interval]:
     """For operators that are monotonic in each operand: the extremes lie at the corners."""
 
@@ -115,6 +119,7 @@ _OPERATORS: dict[str, Callable[[list[Interval]], Interval]] = {
     "clamp": _clamped,
     "if": lambda a: (min(a[1][0], a[2][0]), max(a[1][1], a[2][1])),
     "where": lambda a: a[0],
+    "round_ms": lambda a: (_rounded(a[0][0]), _rounded(a[0][1])),
     "lt": _less,
     "le": _less_equal,
     "gt": lambda a: _less([a[1], a[0]]),

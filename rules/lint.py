@@ -181,12 +181,14 @@ CHECKS: tuple[Check, ...] = (
 
 def lint(pack: Pack, tested: Collection[str], language: str = "en") -> list[Problem]:
     """All findings in a checked pack, each once. `tested`: ids that some test expects."""
-    found: dict[Problem, None] = {}
+    found: dict[object, Problem] = {}
     for subject in subjects(pack, frozenset(tested)):
         for check in CHECKS:
             for one in check.find(subject):
-                found.setdefault(_problem(check, one, language))
-    return sorted(found, key=lambda p: (p.at.path, p.at.line, p.at.column, p.message))
+                # The same of several levels is said once, at the first.
+                what = tuple(one.words.values()) or one.at
+                found.setdefault((check.id, one.subject, what), _problem(check, one, language))
+    return sorted(found.values(), key=lambda p: (p.at.path, p.at.line, p.at.column, p.message))
 
 
 def _problem(check: Check, found: Found, language: str) -> Problem:

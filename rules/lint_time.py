@@ -12,7 +12,7 @@ from rules.lint_places import (
     of_an_instant,
     present,
 )
-from rules.model import Level, Signal
+from rules.model import Level, Pos, Signal
 from rules.show import fixed, span
 from rules.tree import ActiveRef, Expr, Fn, SignalRef, signals, walk
 
@@ -22,33 +22,33 @@ _NEED_ACTIVE = frozenset({"active", "active_assets", "share"})
 
 def delay_shorter(subject: Subject) -> Iterator[Found]:
     """A delay that runs out before the next sample can come."""
-    for level, name, delay, read in _delays(subject):
+    for at, name, delay, read in _delays(subject):
         periods = [(x.period, x.name) for x in read if x.kind == "number" and x.period is not None]
         if periods and 0 < delay < min(periods)[0]:
             period, signal = min(periods)
             words = {"delay": span(delay), "signal": signal, "period": span(period)}
-            yield Found(level.at, name, words)
+            yield Found(at, name, words)
 
 
 def delay_longer(subject: Subject) -> Iterator[Found]:
     """A delay that outlives a sample."""
-    for level, name, delay, read in _delays(subject):
-        for signal in read:
-            if signal.stale_after is not None and delay > signal.stale_after:
-                stale = span(signal.stale_after)
-                words = {"delay": span(delay), "signal": signal.name, "stale": stale}
-                yield Found(level.at, name, words)
+    for at, name, delay, read in _delays(subject):
+        stale = [(x.stale_after, x.name) for x in read if x.stale_after is not None]
+        if stale and delay > min(stale)[0]:
+            after, signal = min(stale)
+            words = {"delay": span(delay), "signal": signal, "stale": span(after)}
+            yield Found(at, name, words)
 
 
-def _delays(subject: Subject) -> Iterator[tuple[Level, str, float, list[Signal]]]:
+def _delays(subject: Subject) -> Iterator[tuple[Pos, str, float, list[Signal]]]:
     """Levels with a delay in ms, and the signals whose present values their `when` reads."""
     if subject.cls is None:
         return
-    for level, name, _ in levels(subject):
+    for level, name, at in levels(subject):
         delay = fixed(level.delay)
         if delay is not None:
             names = {node.name for node in present(level.when) if isinstance(node, SignalRef)}
-            yield level, name, delay, [subject.cls.signals[x] for x in sorted(names)]
+            yield at, name, delay, [subject.cls.signals[x] for x in sorted(names)]
 
 
 def delay_of_instant(subject: Subject) -> Iterator[Found]:

@@ -10,7 +10,7 @@ from rules.show import fixed, span
 from rules.tree import Expr, Fn, Op, SignalRef, children, signals
 
 #: From here on an off-delay is long enough to outlive what was suppressed.
-LONG_CLEARING_MS = 60_000
+LONG_CLEARING_MS = 120_000
 
 #: A pack with fewer rules has no distribution to judge; above this share of red and orange it is
 #: said. EEMUA 191 and ISA-18.2 advise some 20 %; packs of dangers only start higher.
@@ -26,8 +26,9 @@ def gate_unheard(subject: Subject) -> Iterator[Found]:
     if subject.cls is not None:
         for level, name, at in levels(subject):
             if level.only_if is not None:
-                for signal in sorted(_unheard(level.only_if, subject.cls)):
-                    yield Found(at, name, {"signal": signal})
+                found = _unheard(level.only_if, subject.cls)
+                if found:
+                    yield Found(at, name, {"signal": ", ".join(sorted(found))})
 
 
 def or_unheard(subject: Subject) -> Iterator[Found]:
@@ -38,8 +39,9 @@ def or_unheard(subject: Subject) -> Iterator[Found]:
             for branches in _alternatives(level.when):
                 everywhere = frozenset.intersection(*map(signals, branches))
                 found = {x for branch in branches for x in _unheard(branch, subject.cls)}
-                for signal in sorted(found - everywhere - guarded):
-                    yield Found(at, name, {"signal": signal})
+                found -= everywhere | guarded
+                if found:
+                    yield Found(at, name, {"signal": ", ".join(sorted(found))})
 
 
 def _alternatives(e: Expr) -> Iterator[list[Expr]]:

@@ -26,10 +26,8 @@ _INFIX = {
     "lt": (4, "<"), "le": (4, "<="), "eq": (4, "=="), "ne": (4, "!="), "gt": (4, ">"),
     "ge": (4, ">="), "add": (5, "+"), "sub": (5, "-"), "mul": (6, "*"), "div": (6, "/"),
 }  # fmt: skip
-_COMPARED = frozenset({"lt", "le", "eq", "ne", "gt", "ge"})
-_SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
-#: How a function of time is written: {0}, {1} its arguments, {d} and {e} its durations.
+#: How a function of time is written: {0}, {1} … its arguments, {d} its duration.
 _FORMS = {
     "held": "held({0} for {d})",
     "lag": "lag({0} to {1})",
@@ -93,6 +91,10 @@ def unit_of(e: Expr, cls: AssetClass | None) -> str:
             return next(filter(None, (unit_of(arg, cls) for arg in args)), "")
         case Op(op="add" | "sub", args=args):
             return next(filter(None, (unit_of(arg, cls) for arg in args)), "")
+        case Op(op="mul", args=(Fn(name="lag"), Const(value=0.001))):
+            return "s"
+        case Fn(name="rate", args=(x,)):
+            return f"{unit_of(x, cls) or 1}/s"
         case Op(op="mul", args=(Const(), other)) | Op(op="mul", args=(other, Const())):
             return unit_of(other, cls)
         case _:
@@ -116,21 +118,23 @@ def show_delay(delay: Delay, cls: AssetClass | None = None) -> str:
 
 
 class _Writer:
+    """Writes nodes. `outer` is the precedence that would tear a text apart, so that it is put into
+    brackets; `unit` is what a bare number counts.
+    """
+
     def __init__(self, cls: AssetClass | None) -> None:
         self.cls = cls
 
-    def text(self, e: Expr, outer: int) -> str:
-        """The text, in brackets where an operator of precedence `outer` would tear it apart."""
+    def text(self, e: Expr, outer: int, unit: str = "") -> str:
         match e:
             case Const(value=value):
-                return number(value)
+                return number(value, unit)
             case SignalRef(name=name) | AttributeRef(name=name):
                 return name
             case EventRef(signal=signal, codes=codes):
                 return self.event(signal, sorted(codes))
             case TextIn(attribute=attribute, texts=texts):
-                quoted = [f'"{text}"' for text in texts]
-                return _among(attribute, quoted)
+                return _among(attribute, [f'"{text}"' for text in texts])
             case ActiveRef(rule=rule):
                 return f"active({rule})"
             case FrozenRef(signal=signal):
@@ -138,51 +142,60 @@ class _Writer:
             case Clock(name=name):
                 return f"{name}()"
             case SpanCompare(op=op, span=of, limit=limit):
-                return f"{self.text(of, 4)} {_SIGNS[op]} {self.duration(limit)}"
+                text = f"{self.text(of, 5)} {_INFIX[op][1]} {self.duration(limit)}"
+                return f"({text})" if outer > _INFIX[op][0] else text
             case Fn():
                 return self.function(e)
+            case Op(op="mul", args=(Fn(name="lag") as lag, Const(value=0.001))):
+                return self.function(lag)
             case Op():
-                return self.operator(e, outer)
+                return self.operator(e, outer, unit)
 
     def event(self, signal: str, codes: list[int]) -> str:
         listed = self.cls.signals[signal].names if self.cls is not None else {}
         names = {code: name for name, code in listed.items()}
-        shown = [names.get(code, str(code)) for code in codes]
-        return _among(signal, shown)
+        return _among(signal, [names.get(code, str(code)) for code in codes])
 
-    def operator(self, e: Op, outer: int) -> str:
+    def operator(self, e: Op, outer: int, unit: str) -> str:
         if e.op == "not":
             text = f"not {self.text(e.args[0], 3)}"
             return f"({text})" if outer > 3 else text
         if e.op == "neg":
-            return f"-{self.text(e.args[0], 7)}"
+            return f"-{self.text(e.args[0], 7, unit)}"
         if e.op == "round_ms":
             return self.duration(e.args[0])
         if e.op == "where":
-            return f"({self.text(e.args[0], 1)} where {self.text(e.args[1], 1)})"
+            text = f"{self.text(e.args[0], 1)} where {self.text(e.args[1], 1)}"
+            return f"({text})" if outer > 0 else text
         if e.op == "at_least":
             votes = ", ".join(self.text(arg, 0) for arg in e.args[1:])
             return f"at_least({self.text(e.args[0], 0)} of {votes})"
         if e.op not in _INFIX:
-            return f"{e.op}({', '.join(self.text(arg, 0) for arg in e.args)})"
+            inner = unit or self.unit_among(e.args) if e.op in _SAME_UNIT else ""
+            return f"{e.op}({', '.join(self.text(arg, 0, inner) for arg in e.args)})"
         precedence, sign = _INFIX[e.op]
-        left, right = (
-            self.compared(e) if e.op in _COMPARED
-            else [self.text(e.args[0], precedence), self.text(e.args[1], precedence + 1)]
-        )  # fmt: skip
+        left, right = self.sides(e, precedence, unit)
         text = f"{left} {sign} {right}"
         return f"({text})" if outer > precedence else text
 
-    def compared(self, e: Op) -> list[str]:
-        """Both sides of a comparison, a number in the unit or words of the other side."""
+    def sides(self, e: Op, precedence: int, unit: str) -> tuple[str, str]:
+        """Both operands; a number takes the unit or the words of the other side."""
         a, b = e.args
-        return [self.side(a, b), self.side(b, a)]
+        if e.op in {"and", "or"}:  # a chain of them groups to the right
+            return self.text(a, precedence + 1), self.text(b, precedence)
+        if e.op in {"mul", "div"}:
+            return self.text(a, precedence), self.text(b, precedence + 1)
+        if e.op in {"add", "sub"}:
+            unit = unit or self.unit_among(e.args)
+            return self.text(a, precedence, unit), self.text(b, precedence + 1, unit)
+        return self.compared(a, b), self.compared(b, a)
 
-    def side(self, e: Expr, other: Expr) -> str:
-        if isinstance(e, Const):
-            named = self.state(other, e.value)
-            return named or number(e.value, unit_of(other, self.cls))
-        return self.text(e, 5)
+    def compared(self, e: Expr, other: Expr) -> str:
+        named = self.state(other, e.value) if isinstance(e, Const) else None
+        return named or self.text(e, 5, unit_of(other, self.cls))
+
+    def unit_among(self, args: tuple[Expr, ...]) -> str:
+        return next(filter(None, (unit_of(arg, self.cls) for arg in args)), "")
 
     def state(self, e: Expr, code: float) -> str | None:
         match e:
@@ -200,11 +213,14 @@ class _Writer:
                 return span(ms)
             case Op(op="round_ms", args=(inner,)):
                 return self.duration(inner)
+            case Op(op="mul", args=(inner, Const(value=1000.0))):
+                return self.text(inner, 0, "s")
             case _:
-                return f"{self.text(e, 0)} ms"
+                return self.text(e, 0, "ms")
 
     def function(self, e: Fn) -> str:
-        args = [self.text(arg, 0) for arg in e.args]
+        unit = self.unit_among(e.args)
+        args = [self.text(arg, 0, unit) for arg in e.args]
         spans = [self.duration(of) for of in e.durations]
         if e.form == "since":
             return f"{e.name}({args[0]} since {args[1]})"

@@ -185,7 +185,8 @@ def run(
 
     existing([*rules, *data])
     settings = RunSettings(
-        speed=SPEED if speed is None else speed, lang=lang.value, data=tuple(data), rules=tuple(rules),
+        speed=SPEED if speed is None else speed,
+        lang=lang.value, data=tuple(data), rules=tuple(rules),
         headless=headless, ledger=ledger, zone=zone,
     )  # fmt: skip
     raise typer.Exit(run_embedded(settings))
