@@ -97,7 +97,7 @@ class Checker:
             case Unary():
                 return self._minus(node)
             case Quoted():
-                return Checked(Const(0.0), "quoted", titles={0: Text(en=node.text)})
+                return Checked(Const(0.0), "quoted", quoted=node.text)
 
     # what a place expects ---------------------------------------------------------------------
 
@@ -318,7 +318,7 @@ class Checker:
                 raise Fail(at, f"cannot compare {described(x)} with {described(choice)}", fix)
         match x.expr:
             case AttributeRef(name=name) if x.kind == "text":
-                texts = dict.fromkeys(choice.titles[0].en for choice, _ in choices)
+                texts = dict.fromkeys(choice.quoted for choice, _ in choices)
                 return build(TextIn(name, tuple(texts)), "bool", (x,))
             case SignalRef(name=name) if x.kind == "events":
                 codes = frozenset(int(c.exact) for c, _ in choices if c.exact is not None)

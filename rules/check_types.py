@@ -44,8 +44,9 @@ class Checked:
     """An expression that was found right.
 
     exact: the value in `unit` of a literal or of literals joined. bare: a literal without unit.
-    samples: signals whose messages make samples of it. parts: of a condition that a deadband goes
-    through, the operator and its typed operands. at: column of its text, where it is a name's own.
+    samples: signals whose messages make samples of it. varies: it is not made of literals and
+    attributes alone. parts: of a condition that a deadband goes through, the operator and its typed
+    operands. size, height: of the tree; functions: of time in it. quoted: the text in quotes.
     """
 
     expr: Expr
@@ -61,6 +62,7 @@ class Checked:
     functions: int = 0
     size: int = 1
     height: int = 1
+    quoted: str = ""
     parts: tuple[str, tuple[Checked, ...]] | None = None
 
     @property
@@ -158,9 +160,8 @@ def unify(left: Checked, right: Checked, at_left: int, at_right: int) -> tuple[C
         raise Fail(at_right, "a temperature level cannot meet a temperature difference",
                    "compare levels with levels; delta, rate, std and t - t2 are differences")
     sort: Sort = left.sort if left.sort in ("level", "difference") else right.sort
-    if sort == "either":     # neither says what it is: levels, as `t_max > 353.15 K`
-        right = converted(right, left.unit, "level")
-        return replace(left, sort="either"), replace(right, sort="either")
+    if sort == "either" and left.unit.offset != right.unit.offset:
+        raise _cannot_tell(right, at_right, left.unit)
     if left.unit.scale == right.unit.scale and left.unit.offset == right.unit.offset:
         return _as(left, sort), _as(right, sort)
     return _as(left, sort), converted(right, left.unit, sort)
@@ -263,9 +264,14 @@ def _temperatures(
         if a == "difference":
             raise Fail(at_right, "a temperature level cannot be taken from a difference")
         return left, converted(right, unit, "level"), "difference"
-    if a == "level" and b == "either" and right.exact is None:
+    if a == "level" and b == "either" and right.unit.offset:     # in K it is a difference
         if right.unit.offset != unit.offset:
-            raise Fail(at_right, "cannot tell whether this is a temperature level or a difference",
-                       f"give the attribute the unit {unit.text}")
-        return left, converted(right, unit, "difference"), "either"
+            raise _cannot_tell(right, at_right, unit)
+        a = "either"         # `t - 20 °C` is 60 °C, whether 20 °C is a level or a difference
     return left, converted(right, unit, "difference"), a
+
+
+def _cannot_tell(x: Checked, at: int, unit: Unit) -> Fail:
+    """The error of a temperature that would mean two things once converted."""
+    return Fail(at, f"cannot tell whether this is a temperature level or a difference: "
+                    f"{described(x)} meets {unit.text}", f"write it in {unit.text}")  # fmt: skip

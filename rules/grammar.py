@@ -31,7 +31,7 @@ CLAUSES = frozenset(
     ["over", "since", "ending", "for", "to", "by", "within", "until", "when", "of"]
 )
 _NO_UNITS = CLAUSES | {"and", "or", "not", "in", "where", "ago"}
-_RESERVED = frozenset(["and", "or", "in", "where"])
+_RESERVED = frozenset(["and", "or", "not", "in", "where"])
 _COMPARE = frozenset(["<", "<=", "==", "!=", ">=", ">"])
 
 _LETTER = r"A-Za-z_\u3400-\u9fff"
@@ -41,6 +41,7 @@ _TOKEN = re.compile(
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
     r"""|(?P<quoted>"[^"\n]*"|'[^'\n]*')|(?P<op><=|>=|==|!=|[-+*/<>(),])"""
 )
+_WORD = re.compile(rf"[{_LETTER}0-9]*")
 _EXPONENT = re.compile(r"[eE][+-]?0*(?P<digits>[0-9]+)$")
 _MAX_EXPONENT = 300
 _MEANT = {
@@ -147,25 +148,26 @@ def _unit_after(text: str, at: int) -> tuple[str, int]:
     while start < len(text) and text[start] == " ":
         start += 1
     found = units.UNIT.match(text, start)
-    if found is None:
+    word = _WORD.match(text, start)
+    assert word is not None
+    if found is None and not word[0] or word[0] in _NO_UNITS:
         return "", at
-    unit = found[0]
-    word = re.match(r"\w*", text[start:])
-    if word is not None and word[0] in _NO_UNITS:
-        return "", at
-    if units.known(unit) and text[found.end() : found.end() + 1] != "_":
-        return unit, found.end()
+    unit = found[0] if found is not None else word[0]
+    if len(word[0]) > len(unit):
+        unit = word[0]
+    if units.known(unit):
+        return unit, start + len(unit)
     head = unit      # `5 s/x` is 5 s divided by x
-    while "/" in head:
+    while "/" in head and not units.repaired(unit):
         head = head.rpartition("/")[0]
         if head != "1" and units.known(head):
             return head, start + len(head)
     try:
-        units.parse(word[0] if word is not None and word[0].startswith(unit) else unit)
+        units.parse(unit)
     except Invalid as error:
         fix = error.fix or "a unit follows a number; multiply with *"
         raise Invalid(error.message, fix, start) from None
-    return unit, found.end()
+    return unit, start + len(unit)
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -269,7 +271,7 @@ class _Parser:
         return Logic(node.at, "and", items)
 
     def negation(self) -> Node:
-        if self.kind == "name" and self.text == "not" and self.tokens[self.index + 1][0] != "end":
+        if self.kind == "name" and self.text == "not":
             at = self.at
             self.advance()
             self.deeper()

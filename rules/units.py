@@ -66,6 +66,9 @@ _MEANT = {
     "liters": "L", "litres": "L", "kph": "km/h", "kmh": "km/h", "mps": "m/s", "people": "p",
     "persons": "p", "ton": "t", "tons": "t", "tonne": "t", "tonnes": "t", "LEL": "%LEL",
     "bars": "bar", "cbm": "m³", "M": "m", "S": "s", "hertz": "Hz", "degrees": "°",
+    "米": "m", "毫米": "mm", "秒": "s", "毫秒": "ms", "分": "min", "分钟": "min", "小时": "h",
+    "时": "h", "天": "d", "日": "d", "度": "°C", "摄氏度": "°C", "伏": "V", "安": "A", "千瓦": "kW",
+    "千帕": "kPa", "兆帕": "MPa", "帕": "Pa", "巴": "bar", "转": "rpm", "人": "p", "吨": "t",
 }  # fmt: skip
 
 _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -277,7 +280,7 @@ def as_float(value: Fraction) -> float:
 
 def _unknown(text: str) -> Invalid:
     """The error of an unknown unit."""
-    meant = _MEANT.get(text) or _repaired(text)
+    meant = _MEANT.get(text) or repaired(text)
     if meant:
         fix = f"did you mean {meant}?"
     else:
@@ -287,8 +290,8 @@ def _unknown(text: str) -> Invalid:
     return Invalid(f"unknown unit `{text}`", fix)
 
 
-def _repaired(text: str) -> str:
-    """The text with each misspelt part put right, or nothing."""
+def repaired(text: str) -> str:
+    """The text of an unknown unit with each misspelt part put right, or nothing."""
     parts = re.split(r"([/·⋅²³]|\^-?\d)", text)
     lower = {symbol.lower(): symbol for symbol in _UNITS}
     for i, part in enumerate(parts):
