@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from fractions import Fraction
 
@@ -32,6 +32,7 @@ from rules.units import parse, whole_ms
 
 COUNTS = ("alarms", "assets", "rules", "active", "active_assets", "share")
 MAX_WINDOW_MS = 31 * 86_400_000
+MAX_MS = 366 * 86_400_000
 _OPS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 _TURNED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -44,17 +45,19 @@ class Checker:
         self,
         signals: dict[str, Signal],
         attributes: dict[str, Attribute],
-        derived: Callable[[str], Checked] | None,
-        derived_names: Sequence[str],
+        derived: Callable[[str], Checked],
+        derived_names: Collection[str],
         rules: frozenset[str],
+        leaves: dict[str, Checked],
         *,
         counts: bool = False,
     ) -> None:
         self.signals = signals
         self.attributes = attributes
         self.derived = derived
-        self.derived_names = frozenset(derived_names)
+        self.derived_names = derived_names
         self.rules = rules
+        self.leaves = leaves        # signals and attributes used before
         self.counts = counts
         self.constant = False       # inside a duration: only literals and attributes
         self.functions = 0
@@ -152,8 +155,9 @@ class Checker:
             raise Fail(node.at, "the duration is negative")
         if window and not exact:
             raise Fail(node.at, "the window must be longer than 0 s")
-        if window and exact > MAX_WINDOW_MS:
-            raise Fail(node.at, "the window can be 31 d at most")
+        if exact > (MAX_WINDOW_MS if window else MAX_MS):
+            what = "window can be 31 d" if window else "duration can be 366 d"
+            raise Fail(node.at, f"the {what} at most")
         return literal(exact, MILLISECOND)
 
     def count(self, at: int, more: int) -> None:
@@ -182,21 +186,29 @@ class Checker:
             if name in COUNTS:
                 return Checked(SignalRef(name), "number", samples=NOTHING, varies=True)
             raise self._unknown(node, COUNTS)
-        if self.derived is not None and name in self.derived_names:
-            found = self.derived(name)
-            self.count(node.at, found.functions)
-        elif name in self.signals:
-            found = _signal(self.signals[name])
-        elif name in self.attributes:
-            return _attribute(self.attributes[name])
-        else:
-            raise self._unknown(node, [*self.signals, *self.derived_names, *self.attributes])
+        found = self.leaves.get(name)
+        if found is None:
+            found = self._named(node, name)
         if self.constant and found.varies:
             raise Fail(node.at, f"`{name}` changes: a duration is a literal or an attribute",
                        "make it an attribute of the class")  # fmt: skip
         return found
 
-    def _unknown(self, node: Name, names: Sequence[str]) -> Fail:
+    def _named(self, node: Name, name: str) -> Checked:
+        if name in self.derived_names:
+            found = self.derived(name)
+            self.count(node.at, found.functions)
+            return found
+        if name in self.signals:
+            found = _signal(self.signals[name])
+        elif name in self.attributes:
+            found = _attribute(self.attributes[name])
+        else:
+            raise self._unknown(node, [*self.signals, *self.derived_names, *self.attributes])
+        self.leaves[name] = found
+        return found
+
+    def _unknown(self, node: Name, names: Collection[str]) -> Fail:
         fix = near(node.name, names)
         if not fix and is_unit(node.name):
             fix = "a unit follows its number, and its parts have no spaces between: 5 m/s"

@@ -96,7 +96,7 @@ def _stateful(checker: Checker, function: Function, form: CallForm, nodes: list[
     args = tuple(a for a, t in zip(given, timed, strict=True) if not t)
     durations: tuple[Expr, ...] = tuple(a.expr for a, t in zip(given, timed, strict=True) if t)
     shape: Form = "plain"
-    if any("ending" in form.text for form in function.forms):
+    if function.windowed:
         shape = "over" if durations else "since"
         if len(durations) == 1:
             durations = (*durations, _ZERO)

@@ -80,11 +80,9 @@ def build(
 ) -> Checked:
     """A node over `of`. Raises Fail (column -1: the caller's) when it grows too large."""
     out = Checked(expr, kind, unit, sort)
-    if len(of) == 1:
-        out.samples = of[0].samples
-    else:
-        out.samples = NOTHING.union(*[child.samples for child in of])
     for child in of:
+        if child.samples and child.samples != out.samples:
+            out.samples = out.samples | child.samples if out.samples else child.samples
         out.size += child.size
         out.functions += child.functions
         out.varies |= child.varies
@@ -129,6 +127,8 @@ def scaled(x: Checked, factor: Fraction, unit: Unit, sort: Sort = "") -> Checked
 
 def converted(x: Checked, unit: Unit, sort: Sort) -> Checked:
     """`x` in another unit of the same dimensions, as a level (offset counts) or a difference."""
+    if x.unit is unit:
+        return _as(x, sort)
     shift = x.unit.shift(unit) if sort == "level" else Fraction(0)
     factor = x.unit.factor(unit)
     if x.exact is not None:
@@ -154,6 +154,8 @@ def unify(left: Checked, right: Checked, at_left: int, at_right: int) -> tuple[C
         left = _zero(left, right, at_left)
     elif right.bare and not left.bare and _needs_unit(left):
         right = _zero(right, left, at_right)
+    if left.unit is right.unit and left.sort == right.sort:
+        return left, right
     if left.unit.dims != right.unit.dims:
         raise misfit(left, right, at_left, at_right)
     if {left.sort, right.sort} == {"level", "difference"}:

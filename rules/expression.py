@@ -72,13 +72,14 @@ class Scope:
     rules: frozenset[str]
     counts: bool = False
     _derived: dict[str, Checked | None] = field(default_factory=dict, init=False, repr=False)
+    _leaves: dict[str, Checked] = field(default_factory=dict, init=False, repr=False)
     _open: list[str] = field(default_factory=list, init=False, repr=False)
 
     def checker(self, problems: Problems) -> Checker:
         """A checker of one expression with these names."""
         return Checker(
             self.signals, self.attributes, lambda name: self._named(name, problems),
-            tuple(self.derived), self.rules, counts=self.counts,
+            self.derived, self.rules, self._leaves, counts=self.counts,
         )  # fmt: skip
 
     def _named(self, name: str, problems: Problems) -> Checked:

@@ -65,7 +65,12 @@ class Function:
     stateful: bool = True
     now: bool = False
 
-    @property
+    @cached_property
+    def windowed(self) -> bool:
+        """Whether this is a function of a window, which may end some time ago."""
+        return any("ending" in form.text for form in self.forms)
+
+    @cached_property
     def signature(self) -> str:
         """All forms, as an error message names them."""
         texts = [f"{self.name}({form.text})" for form in self.forms]

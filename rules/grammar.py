@@ -18,41 +18,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
-from rules import units
 from rules.errors import Invalid
+from rules.tokens import CLAUSES, Token, tokens
 
-MAX_LENGTH = 2_000
 MAX_NESTING = 32        # parentheses, calls, signs: keeps every walk far from the stack's end
 MAX_ARITHMETIC = 64     # + - * / in one expression, for the same reason
 
-#: Words between the arguments of a function.
-CLAUSES = frozenset(
-    ["over", "since", "ending", "for", "to", "by", "within", "until", "when", "of"]
-)
-_NO_UNITS = CLAUSES | {"and", "or", "not", "in", "where", "ago"}
 _RESERVED = frozenset(["and", "or", "not", "in", "where"])
 _COMPARE = frozenset(["<", "<=", "==", "!=", ">=", ">"])
 
-_LETTER = r"A-Za-z_\u3400-\u9fff"
-_NAME = rf"[{_LETTER}][{_LETTER}0-9]*"
-_TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<name>{_NAME}(?:\.[{_LETTER}0-9]+)*)"
-    r"|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
-    r"""|(?P<quoted>"[^"\n]*"|'[^'\n]*')|(?P<op><=|>=|==|!=|[-+*/<>(),])"""
-)
-_WORD = re.compile(rf"[{_LETTER}0-9]*")
 _EXPONENT = re.compile(r"[eE][+-]?0*(?P<digits>[0-9]+)$")
 _MAX_EXPONENT = 300
-_MEANT = {
-    "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "=": "compare with `==`",
-    "≥": "write >=", "≤": "write <=", "≠": "write !=", "×": "write *", "÷": "write /",
-    "−": "write -", "^": "write a product: x * x", "[": "write ( )", "]": "write ( )",
-    "（": "write (", "）": "write )", "，": "write a comma: ,", "“": 'write plain quotes: "',
-    "”": 'write plain quotes: "', '"': "the quoted text does not end",
-    "'": "the quoted text does not end", "%": "a share follows a number: 5 %",
-    "{": "write the name alone", "}": "write the name alone",
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -138,73 +116,27 @@ class Call:
 
 Node = Number | Quoted | Name | Unary | Binary | Logic | Compare | Member | Call
 
-#: kind, text, column, and of a number its unit
-_Token = tuple[str, str, int, str]
 
-
-def _unit_after(text: str, at: int) -> tuple[str, int]:
-    """The unit that follows a number, and where it ends. Raises Invalid for an unknown one."""
-    start = at
-    while start < len(text) and text[start] == " ":
-        start += 1
-    found = units.UNIT.match(text, start)
-    word = _WORD.match(text, start)
-    assert word is not None
-    if found is None and not word[0] or word[0] in _NO_UNITS:
-        return "", at
-    unit = found[0] if found is not None else word[0]
-    if len(word[0]) > len(unit):
-        unit = word[0]
-    if units.known(unit):
-        return unit, start + len(unit)
-    head = unit      # `5 s/x` is 5 s divided by x
-    while "/" in head and not units.repaired(unit):
-        head = head.rpartition("/")[0]
-        if head != "1" and units.known(head):
-            return head, start + len(head)
-    try:
-        units.parse(unit)
-    except Invalid as error:
-        fix = error.fix or "a unit follows a number; multiply with *"
-        raise Invalid(error.message, fix, start) from None
-    return unit, start + len(unit)
-
-
-def _tokens(text: str) -> list[_Token]:
-    """The tokens of a text, with an end token after them."""
-    if len(text) > MAX_LENGTH:
-        raise Invalid(
-            f"the expression has {len(text):,} characters, at most {MAX_LENGTH:,} are allowed",
-            "name its parts under `derived`",
-        )
-    found: list[_Token] = []
-    at, end = 0, len(text)
-    match = _TOKEN.match
-    while at < end:
-        token = match(text, at)
-        if token is None:
-            char = text[at]
-            raise Invalid(f"unexpected character `{char}`", _MEANT.get(char, ""), at)
-        kind = token.lastgroup or ""
-        start, at = at, token.end()
-        if kind == "number":
-            unit, at = _unit_after(text, at)
-            found.append((kind, token[0], start, unit))
-        elif kind != "space":
-            found.append((token[0] if kind == "op" else kind, token[0], start, ""))
-    found.append(("end", "", end, ""))
-    return found
+@lru_cache(maxsize=4096)
+def _number(text: str) -> Fraction | None:
+    """The exact value of a literal; None beyond what is sensible."""
+    exponent = _EXPONENT.search(text)
+    if exponent is not None and (
+        len(exponent["digits"]) > 3 or int(exponent["digits"]) > _MAX_EXPONENT
+    ):
+        return None
+    return Fraction(text)
 
 
 def parse(text: str) -> Node:
     """The raw syntax of an expression. Raises Invalid with the column."""
-    return _Parser(_tokens(text)).whole()
+    return _Parser(tokens(text)).whole()
 
 
 class _Parser:
     """Recursive descent over tokens, with the current one at hand."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
         self.index = 0
         self.depth = 0
@@ -353,7 +285,10 @@ class _Parser:
         if kind == "number":
             unit = self.unit
             self.advance()
-            return Number(at, self.number(text, at), unit)
+            value = _number(text)
+            if value is None:
+                raise Invalid(f"the number {text} is too large or too small", "", at)
+            return Number(at, value, unit)
         if kind == "name" and text not in _RESERVED:
             self.advance()
             return self.call(text, at) if self.kind == "(" else Name(at, text)
@@ -368,13 +303,6 @@ class _Parser:
             return node
         found = "" if kind == "end" else f", found `{text}`"
         raise Invalid(f"expected a value{found}", "", at)
-
-    @staticmethod
-    def number(text: str, at: int) -> Fraction:
-        exponent = _EXPONENT.search(text)
-        if exponent is not None and int(exponent["digits"]) > _MAX_EXPONENT:
-            raise Invalid(f"the number {text} is too large or too small", "", at)
-        return Fraction(text)
 
     def close(self) -> None:
         if self.kind != ")":

@@ -96,6 +96,9 @@ class Unit:
     symbols: Powers = ()
     text: str = field(default="", compare=False)
 
+    def __hash__(self) -> int:
+        return hash((self.dims, self.symbols))     # hashing fractions is slow
+
     @property
     def temperature(self) -> bool:
         """Whether this measures a temperature, a level or a difference."""
