@@ -166,7 +166,8 @@ class Emitter:
             case FrozenRef(signal=signal):
                 return self._add(k.FROZEN, x=self.slots[signal])
             case Clock(name=name):
-                return self._add(k.HOUR if name == "hour" else k.WEEKDAY)
+                op = k.HOUR if name == "hour" else k.WEEKDAY
+                return self._add(op, off=self._state(op))
             case SpanCompare(op=op, span=span, limit=limit):
                 # before PINNED, -1 stands for a span of 0 that does not run
                 return self._add(

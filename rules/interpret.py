@@ -201,9 +201,14 @@ def run(prog, mem, a, pc, end, now, instant):  # noqa: C901, PLR0913 — the dis
                 out = 1.0 if mem.flag[a, n] & k.F_FROZEN else 0.0
             elif op == k.HOUR or op == k.WEEKDAY:
                 local, at = _local(prog.zone, now)
-                out = float(local // 3_600_000 % 24)
-                if op == k.WEEKDAY:
-                    out = float((local // 86_400_000 + 3) % 7 + 1)
+                o = code[i, k.OFF]
+                if instant > 0 or math.isnan(s[o]):     # a message of the full hour comes before it
+                    s[o] = float(local // 3_600_000 % 24)
+                    if op == k.WEEKDAY:
+                        s[o] = float((local // 86_400_000 + 3) % 7 + 1)
+                elif at - now == 3_600_000:
+                    at = now
+                out = s[o]
             else:
                 hit = sampled(prog.lists, prog.firsts, sets, mem.scratch[k.TOUCHED], sig)
                 out, at = function(

@@ -45,6 +45,8 @@ LAST_BINARY, LAST_SINGLE, LAST_CHOICE = CLAMP, PINNED, VOTE
 _NAN = math.nan
 # The fields of a function's state, as they are for a new asset.
 FN_BLANK: Final[dict[int, tuple[float, ...]]] = {
+    HOUR: (_NAN,),                         # as of the last full hour
+    WEEKDAY: (_NAN,),
     SINCE: (_NAN, 0.0),                    # when it ceased to be true; is true
     HELD: (0.0, _NAN),                     # ms counted; counting since
     LATCHED: (_NAN,),
@@ -52,7 +54,7 @@ FN_BLANK: Final[dict[int, tuple[float, ...]]] = {
     RISES: (_NAN,),                        # last known condition
     FALLS: (_NAN,),
     LAG: (_NAN, _NAN, _NAN, _NAN),         # when a became true, a; when b did, b
-    NOT_FOLLOWED: (_NAN, 0.0, _NAN),       # when a became true; b was true; a
+    NOT_FOLLOWED: (_NAN, _NAN, _NAN),      # when a became true; when b was last true; a
     PREV: (_NAN, _NAN),                    # last known sample; the one before
     LAST: (_NAN,),
     EWMA: (_NAN, _NAN),                    # mean; its time
@@ -86,7 +88,8 @@ NOFM_WIDTH: Final = 3              # two words of 32 samples each, and how many 
 NORMAL, PENDING, ON = 0.0, 1.0, 2.0
 
 # FLAGS of an alarm, packed into one float.
-STATUS, SEVERITY, FLOOR, ANNOUNCED, SUPPRESSED, STALE, TOP = 0, 2, 5, 8, 9, 10, 11
+# OPEN: something of it was announced since it last was cleared; ANNOUNCED: this occurrence was.
+STATUS, SEVERITY, FLOOR, ANNOUNCED, SUPPRESSED, STALE, OPEN, TOP = 0, 2, 5, 8, 9, 10, 11, 12
 INACTIVE, ACTIVE_ALARM, RETURNED = 0, 1, 2
 
 # Kinds of transitions.

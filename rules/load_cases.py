@@ -172,6 +172,9 @@ class _Draft:
                     self.lines.unknown_asset(asset.at, asset.text)
 
     def _line(self, t: int | None, asset: str, node: Node) -> None:
+        if t is not None:       # a line without values is a message all the same
+            self.values.setdefault(t, {}).setdefault(asset, {})
+            self.last = max(self.last, t)
         for key, value in self._mapping(node):
             signal = self.lines.signal(asset, key.text, key.at)
             if signal is not None and t is not None:

@@ -89,9 +89,12 @@ def _raise(row, reg, s, o, when, hit, now, instant):
     both = _kleene_and(when, reg[row[k.M_ONLY_IF]])
     due = k.FOREVER
     if row[k.M_OF] > 0:
-        over = both == 1.0
-    elif row[k.M_N] > 0:
-        over = _counter(s, o, both, hit, row[k.M_N]) and both == 1.0
+        over = hit and both == 1.0
+    elif row[k.M_N] > 0:        # only_if is asked when n is reached; if not true, anew
+        over = _counter(s, o, when, hit, row[k.M_N])
+        if over and both != 1.0:
+            s[o + k.ELAPSED] = 0.0
+        over = over and both == 1.0
     else:
         over, due = _timer(s, o, both, reg[row[k.M_DELAY]], now, instant)
     if both == 0.0:
@@ -144,11 +147,11 @@ def step_level(row, reg, s, hit, clear_hit, unknown_as, now, instant):
 
 
 @kernel
-def pack(status, severity, floor, announced, suppressed, stale, top):
+def _pack(status, severity, floor, announced, suppressed, stale, told, top):
     """An alarm's flags as one float (52 bits are exact)."""
     return float(
         status | severity << k.SEVERITY | floor << k.FLOOR | announced << k.ANNOUNCED
-        | suppressed << k.SUPPRESSED | stale << k.STALE | top << k.TOP
+        | suppressed << k.SUPPRESSED | stale << k.STALE | told << k.OPEN | top << k.TOP
     )  # fmt: skip
 
 
@@ -177,7 +180,7 @@ def step_alarm(row, reg, s, highest, now, instant, reset, table, n, a, r):
     was, severity = flags & 3, (flags >> k.SEVERITY) & 7
     floor, top = (flags >> k.FLOOR) & 7, flags >> k.TOP
     was_announced, was_suppressed = (flags >> k.ANNOUNCED) & 1, (flags >> k.SUPPRESSED) & 1
-    announced, suppressed = was_announced, was_suppressed
+    announced, suppressed, told = was_announced, was_suppressed, (flags >> k.OPEN) & 1
     if row[k.R_UNLESS] >= 0 and not math.isnan(reg[row[k.R_UNLESS]]):
         suppressed = int(reg[row[k.R_UNLESS]])
     loud = 1 if suppressed == 0 and row[k.R_SHADOW] == 0 else 0
@@ -203,8 +206,10 @@ def step_alarm(row, reg, s, highest, now, instant, reset, table, n, a, r):
     if begun:
         n = _put(table, n, a, r, now, k.T_RAISED, new, loud, now, since, top)
     elif was != status:
-        kind = k.T_RETURNED if status == k.RETURNED else k.T_CLEARED
-        n = _put(table, n, a, r, now, kind, severity, announced, raised, since, top)
+        kind, says = k.T_RETURNED, announced
+        if status == k.INACTIVE:
+            kind, says = k.T_CLEARED, told
+        n = _put(table, n, a, r, now, kind, severity, says, raised, since, top)
     elif status == k.ACTIVE_ALARM and new != severity:
         n = _put(table, n, a, r, now, k.T_LEVEL, new, announced & loud, raised, since, top)
     if status == k.ACTIVE_ALARM and not begun and stale != (flags >> k.STALE) & 1:
@@ -218,6 +223,7 @@ def step_alarm(row, reg, s, highest, now, instant, reset, table, n, a, r):
             announced = 1
             n = _put(table, n, a, r, now, k.T_RAISED, new, 1, raised, since, top)
     if status == k.INACTIVE:
-        announced = 0
-    s[o + k.FLAGS] = pack(status, new, floor, announced, suppressed, stale, top)
+        announced, told = 0, 0
+    told |= announced
+    s[o + k.FLAGS] = _pack(status, new, floor, announced, suppressed, stale, told, top)
     return n, escalate

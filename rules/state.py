@@ -75,24 +75,6 @@ def _held(s, o, c, limit, now, instant):
 
 
 @kernel
-def _not_followed(s, o, a, b, limit, now, instant):
-    """not_followed(a by b within D). Returns (truth, when it runs out)."""
-    if a == 1.0 and s[o + 2] != 1.0:
-        s[o], s[o + 1] = now, 0.0
-    if not math.isnan(a):
-        s[o + 2] = a
-    if b == 1.0:
-        s[o + 1] = 1.0
-    if math.isnan(s[o]) or s[o + 1] == 1.0:
-        return 0.0, k.FOREVER
-    if math.isnan(limit):
-        return _NAN, k.FOREVER
-    if passed(now - s[o], limit, instant):
-        return (_NAN if math.isnan(b) else 1.0), k.FOREVER
-    return 0.0, int(s[o] + limit)
-
-
-@kernel
 def _edge(s, o, c, wanted):
     """1.0 if c became `wanted` (1.0 or 0.0) just now."""
     if math.isnan(c):
@@ -100,6 +82,22 @@ def _edge(s, o, c, wanted):
     became = 1.0 if c == wanted and s[o] != wanted else 0.0
     s[o] = c
     return became
+
+
+@kernel
+def _not_followed(s, o, a, b, limit, now, instant):
+    """not_followed(a by b within D). Returns (truth, when it runs out)."""
+    if _edge(s, o + 2, a, 1.0) == 1.0:
+        s[o] = now
+    if b == 1.0:
+        s[o + 1] = now
+    if math.isnan(s[o]) or s[o + 1] >= s[o]:
+        return 0.0, k.FOREVER
+    if math.isnan(limit):
+        return _NAN, k.FOREVER
+    if passed(now - s[o], limit, instant):
+        return (_NAN if math.isnan(b) else 1.0), k.FOREVER
+    return 0.0, int(s[o] + limit)
 
 
 @kernel

@@ -137,10 +137,12 @@ def _sample(prog, mem, a, s, v, t, now):
         flag = 0
     mem.flag[a, s] = flag
     mem.val[a, s] = _NAN if flag else v
-    span = max(spec[k.SIG_STALE], spec[k.SIG_EXPIRES])
-    if span >= 0:
-        rules = prog.scalars[S_RULES]
-        mem.due[a, rules] = min(mem.due[a, rules], (now + span) * 8 + k.STALENESS)
+    ends = k.FOREVER * 8
+    if spec[k.SIG_EXPIRES] >= 0:
+        ends = (now + spec[k.SIG_EXPIRES]) * 8 + k.FUNCTION
+    elif spec[k.SIG_STALE] >= 0:
+        ends = (now + spec[k.SIG_STALE]) * 8 + k.STALENESS
+    mem.due[a, prog.scalars[S_RULES]] = min(mem.due[a, prog.scalars[S_RULES]], ends)
     return True
 
 
@@ -175,23 +177,25 @@ def _freeze(prog, mem, a, first, last, slot, now):
 
 
 @kernel
-def _decay(prog, mem, a, now):
-    """What ends by itself at an instant: a signal's validity, an operator's entry, being heard."""
-    ends = k.FOREVER
+def _decay(prog, mem, a, key):
+    """What ends by itself at an instant: an operator's entry with the functions of time; last of
+    all a signal's validity, and being heard."""
+    ends = k.FOREVER * 8
     for s in range(prog.scalars[S_SIGNALS]):
         v, seen, spec = mem.raw[a, s], mem.seen[a, s], prog.signals[s]
         if seen == k.NEVER or math.isnan(v):
             continue
-        if spec[k.SIG_EXPIRES] >= 0 and v != prog.default[s]:
-            at = seen + spec[k.SIG_EXPIRES]
-        elif spec[k.SIG_STALE] >= 0 and mem.flag[a, s] & k.F_STALE == 0:
-            at = seen + spec[k.SIG_STALE]
+        expires = spec[k.SIG_EXPIRES] >= 0
+        if expires and v != prog.default[s]:
+            at = (seen + spec[k.SIG_EXPIRES]) * 8 + k.FUNCTION
+        elif not expires and spec[k.SIG_STALE] >= 0 and mem.flag[a, s] & k.F_STALE == 0:
+            at = (seen + spec[k.SIG_STALE]) * 8 + k.STALENESS
         else:
             continue
-        if at > now:
+        if at > key:
             ends = min(ends, at)
             continue
-        if spec[k.SIG_EXPIRES] >= 0:
+        if expires:
             mem.raw[a, s] = mem.val[a, s] = prog.default[s]
         else:
             mem.flag[a, s] |= k.F_STALE
@@ -199,12 +203,12 @@ def _decay(prog, mem, a, now):
         _mark(prog.lists, prog.firsts, s, mem.scratch)
     silent_after = prog.scalars[S_SILENT_AFTER]
     if silent_after >= 0 and mem.times[a, k.MARK] & k.A_SILENT == 0:
-        at = mem.times[a, k.HEARD] + silent_after
-        if at > now:
+        at = (mem.times[a, k.HEARD] + silent_after) * 8 + k.STALENESS
+        if at > key:
             ends = min(ends, at)
         else:
             _fall_silent(prog, mem, a)
-    mem.due[a, prog.scalars[S_RULES]] = ends * 8 + k.STALENESS
+    mem.due[a, prog.scalars[S_RULES]] = ends
 
 
 @kernel
@@ -347,8 +351,8 @@ def drive(prog, mem, kind, asset, when, arg, first, slot, value, start):  # noqa
         if key < limit:
             now, instant = key >> 3, key & 7
             mem.times[a, k.CLOCK] = max(mem.times[a, k.CLOCK], now)
-            if instant == k.STALENESS:
-                _decay(prog, mem, a, now)
+            if mem.due[a, rules] == key:
+                _decay(prog, mem, a, key)
             for r in range(rules):
                 if mem.due[a, r] == key:
                     mem.scratch[k.DIRTY, r] = 1

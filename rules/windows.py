@@ -224,17 +224,17 @@ def _held_due(s, o, pool, kind, width, back, now, instant):
         return k.FOREVER
     first = int(pool[_at(s, o, 0)])
     soon = grid_after(now, width, not instant)
-    if count > 1:
-        if kind == k.W_DELTA:
-            return max(soon, grid_after(int(pool[_at(s, o, 1)]) + width, width, True))
-        return soon
-    if math.isnan(pool[_at(s, o, 0) + 1]):
-        return k.FOREVER
-    change = first + back
-    if kind == k.W_DELTA:
+    if kind == k.W_DELTA:       # the value W ago changes W after each entry
         change = first + width
-    elif kind == k.W_TOTAL:
-        if first + back <= now < first + back + width:
+        if count > 1 and (change < now or (change == now and instant)):
+            change = int(pool[_at(s, o, 1)]) + width
+    elif count > 1:
+        return soon
+    elif math.isnan(pool[_at(s, o, 0) + 1]):
+        return k.FOREVER
+    else:
+        change = first + back
+        if kind == k.W_TOTAL and change <= now < change + width:
             return soon
     if change < now or (change == now and instant):
         return k.FOREVER

@@ -36,7 +36,7 @@ class Engine:
         self.pack = pack
         self.zone = zone
         self.programs = programs if programs is not None else Programs(pack, zone)
-        self.assets = Assets(pack.classes)
+        self.assets = Assets(pack)
         self.intake = Intake(pack, self.assets)
         self.plants = [Plant(self.programs, cls) for cls in pack.classes]
         self.rows: list[int] = []          # asset -> row in its class's plant
