@@ -8,7 +8,7 @@ own errors, whose `loc` is walked back to a position.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
     BaseModel,
@@ -61,11 +61,7 @@ class Document(BaseModel):
         known = _keys_of(cls)
         values = {name: value for name, value in node.values.items() if name in known}
         if len(values) < len(node.values):
-            problems: Problems = info.context
-            for name, key in node.keys.items():
-                if name not in known:
-                    fix = near(name, known) or "known here: " + ", ".join(known)
-                    problems.add(key.at, f"unknown key `{name}`", fix)
+            _note_unknown(cls, node, values, cast("Problems", info.context))
         made = handler(values)
         made._node = node  # noqa: SLF001 - it is one of us
         return made
@@ -84,6 +80,21 @@ class Document(BaseModel):
         """Where a key stands; where the mapping starts if it is not there."""
         found = self._node.keys.get(key)
         return found.at if found else self._node.at
+
+
+def _note_unknown(model: type[Document], node: Mapping, values: dict[str, Node],
+                  problems: Problems) -> None:
+    """Reports the keys that a document does not know. One that is near a needed key that is not
+    there is taken for it, so that one slip is one error."""
+    known = _keys_of(model)
+    for name, key in node.keys.items():
+        if name in known:
+            continue
+        fix = near(name, known) or "known here: " + ", ".join(known)
+        problems.add(key.at, f"unknown key `{name}`", fix)
+        for meant, field in zip(known, model.model_fields.values(), strict=True):
+            if field.is_required() and meant not in values and near(name, [meant]):
+                values[meant] = node.values[name]
 
 
 _KEYS: dict[type[Document], tuple[str, ...]] = {}

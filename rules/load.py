@@ -16,8 +16,8 @@ from typing import TypeVar
 from rules.cases import Case
 from rules.document import ClassDoc, Document, FileDoc, GroupDoc, PlanDoc, RuleDoc, check
 from rules.errors import Problem, Problems, near
-from rules.expression import Scope
 from rules.load_cases import CaseReader
+from rules.load_checked import Expressions
 from rules.load_classes import ClassParts, complete, declare
 from rules.load_groups import Countable, group, plan
 from rules.load_order import check_cycles
@@ -130,12 +130,13 @@ class _Loader:
         for key, node in self._entries(root, "classes"):
             if self._first("class", key) and identifier(key, "class", self.problems):
                 doc = check(ClassDoc, node, self.problems)
-                self.classes[key.text] = doc and declare(key, doc, self.problems)
+                made = declare(key, doc, self.problems) if doc is not None else None
+                self.classes[key.text] = made
         for key, node in self._entries(root, "plans"):
             plan_doc = check(PlanDoc, node, self.problems)
-            made = plan(key, plan_doc, self.problems) if plan_doc is not None else None
-            if made is not None and self._first("plan", key):
-                self.plans[key.text] = made
+            made_plan = plan(key, plan_doc, self.problems) if plan_doc is not None else None
+            if made_plan is not None and self._first("plan", key):
+                self.plans[key.text] = made_plan
         self.rules += self._documents(root, "rules", RuleDoc)
         self.groups += self._documents(root, "groups", GroupDoc)
         self.tests += self._items(root, "tests")
@@ -151,13 +152,17 @@ class _Loader:
         for doc in docs.values():
             for cls in doc.cls:
                 asked.get(cls.text, set()).add(doc.rule.text)
-        scopes = {name: one.scope(frozenset(asked[name])) for name, one in parts.items()}
-        classes = {name: complete(one, scopes[name], self.problems) for name, one in parts.items()}
+        expressions = {
+            name: one.expressions(frozenset(asked[name])) for name, one in parts.items()
+        }
+        classes = {
+            name: complete(one, expressions[name], self.problems) for name, one in parts.items()
+        }
         rules = [rule for cls in classes.values() for rule in health_rules(cls)]
         for doc in docs.values():
-            rules += self._build(doc, classes, scopes)
+            rules += self._build(doc, classes, expressions)
         check_cycles(rules, docs, self.problems)
-        sources = Sources(docs, classes, scopes, self.plans)
+        sources = Sources(docs, classes, expressions, self.plans)
         return Pack(classes, tuple(rules), self._groups(docs, health, classes), self.plans,
                     variants=sources)
 
@@ -178,7 +183,7 @@ class _Loader:
         return docs
 
     def _build(self, doc: RuleDoc, classes: dict[str, AssetClass],
-               scopes: dict[str, Scope]) -> Iterator[Rule]:
+               expressions: dict[str, Expressions]) -> Iterator[Rule]:
         """The rule on each of its classes; what is wrong on one is not said again for the next."""
         seen: set[str] = set()
         failed = False
@@ -191,8 +196,8 @@ class _Loader:
                 self.problems.add(name.at, f"duplicate class {describe(name)}")
             elif name.text in classes and not failed:
                 seen.add(name.text)
-                rule = RuleBuilder(doc, classes[name.text], scopes[name.text], self.plans,
-                                   self.problems).build()
+                rule = RuleBuilder(doc, classes[name.text], expressions[name.text],
+                                   self.plans, self.problems).build()
                 if rule is None:
                     failed = True
                 else:

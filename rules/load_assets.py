@@ -24,8 +24,8 @@ class AssetReader:
 
     def __init__(self, pack: Pack) -> None:
         self.classes = pack.classes
-        loaded = isinstance(pack.variants, Sources)
-        self.sources = pack.variants if loaded else Sources({}, pack.classes, {}, pack.plans)
+        kept = pack.variants
+        self.sources = kept if isinstance(kept, Sources) else Sources({}, {}, {}, {})
         self.rules: dict[tuple[str, str], Rule] = {(rule.id, rule.cls): rule for rule in pack.rules}
 
     def asset(self, key: Scalar, cls: Scalar, attributes: Placed, overrides: Placed,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from rules.document import AttributeDoc, ClassDoc, SignalDoc
 from rules.errors import Problems, near
-from rules.expression import DerivedSource, Scope, SourceText, condition, value
+from rules.expression import Scope, SourceText
+from rules.load_checked import Expressions
 from rules.load_values import (
     integer,
     name,
@@ -31,13 +32,13 @@ class ClassParts:
     key: Scalar
     doc: ClassDoc
     cls: AssetClass          # without derived values, conditions and `unless`
-    derived: dict[str, DerivedSource]
+    derived: dict[str, SourceText]
 
-    def scope(self, rules: frozenset[str]) -> Scope:
-        """What an expression of this class may name."""
+    def expressions(self, rules: frozenset[str]) -> Expressions:
+        """What expressions of this class may name; `rules` are the ids that `active` may."""
         cls = self.cls
-        return Scope(cls=cls.name, signals=cls.signals, attributes=cls.attributes,
-                     derived=self.derived, rules=rules)
+        return Expressions(Scope(cls=cls.name, signals=cls.signals, attributes=cls.attributes,
+                                 derived=self.derived, rules=rules))
 
 
 def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
@@ -45,7 +46,7 @@ def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
     seen: dict[str, Scalar] = {}
     found_signals: dict[str, Signal] = {}
     found_attributes: dict[str, Attribute] = {}
-    derived: dict[str, DerivedSource] = {}
+    derived: dict[str, SourceText] = {}
     for signal_name, signal_doc in doc.signals.items():
         if _new(_key(doc, "signals", signal_name), "signal", seen, problems):
             found_signals[signal_name] = _signal(signal_name, signal_doc, problems)
@@ -59,7 +60,7 @@ def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
             found_attributes[attribute_name] = found
     for derived_name, scalar in doc.derived.items():
         if _new(_key(doc, "derived", derived_name), "derived value", seen, problems):
-            derived[derived_name] = DerivedSource(scalar.text, scalar.source())
+            derived[derived_name] = scalar.source()
     lateness = span(doc.lateness, "lateness", problems, least=0)
     ahead = span(doc.max_ahead, "max_ahead", problems, least=0)
     cls = AssetClass(
@@ -76,16 +77,15 @@ def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
     return ClassParts(key, doc, cls, derived)
 
 
-def complete(parts: ClassParts, rules: frozenset[str], problems: Problems) -> AssetClass:
-    """The class with its expressions checked. `rules` are the ids that `active` may name."""
-    scope = parts.scope(rules)
+def complete(parts: ClassParts, expressions: Expressions, problems: Problems) -> AssetClass:
+    """The class with its expressions checked."""
     cls = parts.cls
     checked = dict(cls.signals)
     for signal_name, signal in cls.signals.items():
         source = parts.doc.signals[signal_name].frozen_while
         if source is None or signal.frozen_after is None:
             continue
-        frozen_while = condition(source.source(), scope, problems)
+        frozen_while = expressions.condition(source.source(), problems)
         if frozen_while is not None and signal_name in signals(frozen_while):
             problems.add(source.at, f"frozen_while of `{signal_name}` reads the signal itself",
                          "name what tells that it should be changing")
@@ -94,12 +94,12 @@ def complete(parts: ClassParts, rules: frozenset[str], problems: Problems) -> As
     derived: dict[str, Expr] = {}
     for derived_name in parts.derived:
         key = _key(parts.doc, "derived", derived_name)
-        found = value(SourceText(derived_name, key.at), scope, problems)
+        found = expressions.value(SourceText(derived_name, key.at), problems)
         if found is not None:
             derived[derived_name] = found.expr
     unless = None
     if parts.doc.unless is not None and parts.doc.unless.truth is not False:
-        unless = condition(parts.doc.unless.source(), scope, problems)
+        unless = expressions.condition(parts.doc.unless.source(), problems)
     return replace(cls, signals=checked, derived=derived, unless=unless)
 
 

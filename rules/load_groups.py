@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rules.document import ConditionsDoc, GroupDoc, PlanDoc
 from rules.errors import Problems, near
-from rules.expression import Scope, condition, duration
+from rules.expression import Scope
+from rules.load_checked import Expressions
 from rules.load_rules import NO_DELAY, plan_name
 from rules.load_texts import message
 from rules.load_values import identifier, span
@@ -68,12 +69,14 @@ def plan(key: Scalar, doc: PlanDoc, problems: Problems) -> Plan | None:
 def group(doc: GroupDoc, countable: list[Countable], classes: dict[str, AssetClass],
           plans: dict[str, Plan], problems: Problems) -> Group:
     """A group; `countable` are all rules and health alarms."""
-    scope = Scope(cls="", signals={}, attributes={}, derived={}, rules=frozenset(), counts=True)
+    expressions = Expressions(
+        Scope(cls="", signals={}, attributes={}, derived={}, rules=frozenset(), counts=True)
+    )
     _check_by(doc.by, classes, problems)
     levels = [
         level
         for severity, own in _level_docs(doc, problems)
-        if (level := _level(severity, own, doc, scope, plans, problems)) is not None
+        if (level := _level(severity, own, doc, expressions, plans, problems)) is not None
     ]
     within = span(doc.within, "within", problems)
     if within is not None and doc.within is not None and within > MAX_WITHIN_MS:
@@ -114,40 +117,44 @@ def _level_docs(doc: GroupDoc, problems: Problems) -> list[tuple[str, Conditions
     return [(doc.severity, doc)] if doc.when is not None and doc.severity is not None else []
 
 
-def _level(severity: str, own: ConditionsDoc, doc: GroupDoc, scope: Scope,
+def _level(severity: str, own: ConditionsDoc, doc: GroupDoc, expressions: Expressions,
            plans: dict[str, Plan], problems: Problems) -> Level | None:
     when = own.when or doc.when
     if when is None:
         problems.add(own.at, "when missing", "write the condition: `when: assets >= 3`")
         return None
-    expr = condition(when.source(), scope, problems)
+    expr = expressions.condition(when.source(), problems)
     clear_when = own.clear_when or doc.clear_when
-    ending = condition(clear_when.source(), scope, problems) if clear_when is not None else None
+    ending = _ending(clear_when, expressions, problems)
     shown = own.message or doc.message
     if expr is None:
         return None
     return Level(
         severity=SEVERITIES[severity],
         when=expr,
-        delay=_delay(own.delay or doc.delay, scope, problems),
+        delay=_delay(own.delay or doc.delay, expressions, problems),
         clear_when=ending,
-        clear_delay=_delay(own.clear_for or doc.clear_for, scope, problems),
+        clear_delay=_delay(own.clear_for or doc.clear_for, expressions, problems),
         moved=None,
         only_if=None,
         plan=plan_name(own.plan or doc.plan, plans, problems),
-        message=message(shown, scope, problems) if shown is not None else Message(),
+        message=message(shown, expressions, problems) if shown is not None else Message(),
         at=own.at,
     )
 
 
-def _delay(scalar: Scalar | None, scope: Scope, problems: Problems) -> Expr:
+def _ending(scalar: Scalar | None, expressions: Expressions, problems: Problems) -> Expr | None:
+    return expressions.condition(scalar.source(), problems) if scalar is not None else None
+
+
+def _delay(scalar: Scalar | None, expressions: Expressions, problems: Problems) -> Expr:
     if scalar is None:
         return NO_DELAY
     if "sample" in scalar.text:
         problems.add(scalar.at, f"expected a duration, found {describe(scalar)}",
                      "a group has no samples to count")
         return NO_DELAY
-    return duration(scalar.source(), scope, problems) or NO_DELAY
+    return expressions.duration(scalar.source(), problems) or NO_DELAY
 
 
 def _check_by(by: Scalar, classes: dict[str, AssetClass], problems: Problems) -> None:

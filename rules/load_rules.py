@@ -7,7 +7,8 @@ from typing import Literal, cast
 
 from rules.document import EscalateDoc, LevelDoc, RuleDoc
 from rules.errors import Problems, near
-from rules.expression import Scope, SourceText, condition, condition_with_deadband, duration
+from rules.expression import SourceText
+from rules.load_checked import Expressions
 from rules.load_texts import message, piece
 from rules.model import (
     SEVERITIES,
@@ -42,14 +43,15 @@ class RuleBuilder:
     several levels may share it.
     """
 
-    def __init__(self, doc: RuleDoc, cls: AssetClass, scope: Scope, plans: dict[str, Plan],
-                 problems: Problems) -> None:
+    def __init__(self, doc: RuleDoc, cls: AssetClass, expressions: Expressions,
+                 plans: dict[str, Plan], problems: Problems) -> None:
         self.doc = doc
         self.cls = cls
-        self.scope = scope
+        self.expressions = expressions
         self.plans = plans
         self.problems = problems
         self._checked: dict[int, Expr | None] = {}
+        self._messages: dict[int, Message] = {}
         self._functions = 0
 
     def build(self) -> Rule | None:
@@ -88,14 +90,14 @@ class RuleBuilder:
 
     def _level(self, severity: str, own: LevelDoc) -> Level | None:
         """One machine; what the level does not say is said at the rule."""
-        doc, scope, problems = self.doc, self.scope, self.problems
+        doc, problems = self.doc, self.problems
         when = own.when or doc.when
         if when is None:
             problems.add(own.at, "when missing", "write the condition: `when: …`")
             return None
         deadband = own.deadband or doc.deadband
-        checked = condition_with_deadband(
-            when.source(), deadband.source() if deadband else None, scope, problems
+        checked = self.expressions.when(
+            when.source(), deadband.source() if deadband else None, problems
         )
         clear_when = self._condition(own.clear_when or doc.clear_when)
         only_if = self._condition(own.only_if or doc.only_if)
@@ -109,14 +111,13 @@ class RuleBuilder:
         return Level(
             severity=SEVERITIES[severity],
             when=expr,
-            delay=delay(own.delay or doc.delay, "for", expr, scope, problems),
+            delay=self._delay(own.delay or doc.delay, "for", expr),
             clear_when=clear_when,
-            clear_delay=delay(own.clear_for or doc.clear_for, "clear_for", clearing, scope,
-                              problems),
+            clear_delay=self._delay(own.clear_for or doc.clear_for, "clear_for", clearing),
             moved=moved,
             only_if=only_if,
             plan=plan_name(own.plan or doc.plan, self.plans, problems),
-            message=message(own.message or doc.message, scope, problems),
+            message=self._message(own.message or doc.message),
             at=own.at,
         )
 
@@ -125,16 +126,27 @@ class RuleBuilder:
             return None
         if id(scalar) not in self._checked:
             source = scalar.source()
-            expr = condition(source, self.scope, self.problems)
+            expr = self.expressions.condition(source, self.problems)
             self._checked[id(scalar)] = expr
             self._count(source, expr)
         return self._checked[id(scalar)]
+
+    def _message(self, template: dict[str, Scalar] | None) -> Message:
+        if template is None:
+            return Message()
+        if id(template) not in self._messages:
+            made = message(template, self.expressions, self.problems)
+            self._messages[id(template)] = made
+        return self._messages[id(template)]
+
+    def _delay(self, scalar: Scalar | None, key: str, counted: Expr) -> Delay:
+        return delay(scalar, key, counted, self.expressions, self.problems)
 
     def _evidence(self) -> tuple[Piece, ...]:
         pieces = []
         for scalar in self.doc.evidence:
             source = scalar.source()
-            found = piece(source, self.scope, self.problems)
+            found = piece(source, self.expressions, self.problems)
             if found is not None:
                 self._count(source, found.expr)
                 pieces.append(found)
@@ -143,7 +155,7 @@ class RuleBuilder:
     def _escalation(self, doc: EscalateDoc | None) -> Escalation | None:
         if doc is None:
             return None
-        after = duration(doc.after.source(), self.scope, self.problems)
+        after = self.expressions.duration(doc.after.source(), self.problems)
         until = doc.until.text if doc.until is not None else "end"
         if doc.until is not None and until not in {"end", "acknowledge"}:
             levels = [one for many in (self.doc.levels or {}).values() for one in many]
@@ -191,14 +203,14 @@ def level_docs(doc: RuleDoc, problems: Problems) -> list[tuple[str, LevelDoc]]:
     return [(doc.severity, doc)] if doc.when is not None and doc.severity is not None else []
 
 
-def delay(scalar: Scalar | None, key: str, counted: Expr, scope: Scope,
+def delay(scalar: Scalar | None, key: str, counted: Expr, expressions: Expressions,
           problems: Problems) -> Delay:
     """`for` or `clear_for`: a duration, or a number of messages with a signal of `counted`."""
     if scalar is None:
         return NO_DELAY
     found = _SAMPLES.fullmatch(scalar.text.strip())
     if found is None:
-        return duration(scalar.source(), scope, problems) or NO_DELAY
+        return expressions.duration(scalar.source(), problems) or NO_DELAY
     n, of = int(found[1]), int(found[2] or 0)
     if n < 1 or (found[2] is not None and n > of):
         problems.add(scalar.at, f"{key}: {n} of {of} samples can never be reached" if found[2]
@@ -210,10 +222,11 @@ def delay(scalar: Scalar | None, key: str, counted: Expr, scope: Scope,
         return NO_DELAY
     if found[3] is None:
         return Samples(n, of, signals(counted))
-    if found[3] not in scope.signals:
+    known = expressions.scope.signals
+    if found[3] not in known:
         offset = len(scalar.text) - len(scalar.text.lstrip()) + found.start(3)
         problems.add(scalar.source().pos(offset), f"unknown signal `{found[3]}`",
-                     near(found[3], scope.signals))
+                     near(found[3], known))
         return NO_DELAY
     return Samples(n, of, frozenset({found[3]}))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rules.errors import Problems
-from rules.expression import Scope, SourceText, value
+from rules.expression import SourceText
+from rules.load_checked import Expressions
 from rules.model import Message, Piece
 from rules.reader import Scalar
 
@@ -11,16 +12,14 @@ WORDS = frozenset({"asset", "group", "held"})
 MAX_PIECES = 64
 
 
-def message(template: dict[str, Scalar] | None, scope: Scope, problems: Problems) -> Message:
+def message(template: dict[str, Scalar], expressions: Expressions, problems: Problems) -> Message:
     """A message's template, cut into texts and pieces."""
-    if template is None:
-        return Message()
     return Message(**{
-        language: _cut(scalar, scope, problems) for language, scalar in template.items()
+        language: _cut(scalar, expressions, problems) for language, scalar in template.items()
     })
 
 
-def _cut(scalar: Scalar, scope: Scope, problems: Problems) -> tuple[str | Piece, ...]:
+def _cut(scalar: Scalar, expressions: Expressions, problems: Problems) -> tuple[str | Piece, ...]:
     source = scalar.source()
     text = source.text
     parts: list[str | Piece] = []
@@ -37,7 +36,7 @@ def _cut(scalar: Scalar, scope: Scope, problems: Problems) -> tuple[str | Piece,
             problems.add(part(source, opening, opening + 1).at, "`{` is not closed",
                          "write {expression}")
             break
-        found = piece(part(source, opening + 1, closing), scope, problems)
+        found = piece(part(source, opening + 1, closing), expressions, problems)
         if found is not None:
             parts.append(found)
         index = closing + 1
@@ -75,11 +74,11 @@ def part(source: SourceText, start: int, end: int) -> SourceText:
     return SourceText(text, source.pos(start), columns)
 
 
-def piece(source: SourceText, scope: Scope, problems: Problems) -> Piece | None:
+def piece(source: SourceText, expressions: Expressions, problems: Problems) -> Piece | None:
     """An expression to be shown, or one of the words that stand for what the alarm is about."""
     if source.text in WORDS:
         return Piece(source.text, None)
-    found = value(source, scope, problems)
+    found = expressions.value(source, problems)
     if found is None:
         return None
     return Piece(source.text, found.expr, found.unit, found.kind, found.titles)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from rules.document import RuleDoc, check
 from rules.errors import Problems, Refused, near
-from rules.expression import Scope
+from rules.load_checked import Expressions
 from rules.load_rules import RuleBuilder
 from rules.model import SEVERITIES, AssetClass, Plan, Pos, Rule
-from rules.reader import File, Scalar
+from rules.reader import File, Node, Scalar, Sequence
 from rules.reader import Mapping as MappingNode
 
 KEYS = ("for", "clear_for", "deadband", "severity", "mode")
@@ -28,7 +28,7 @@ class Sources:
 
     docs: dict[str, RuleDoc]
     classes: dict[str, AssetClass]
-    scopes: dict[str, Scope]
+    expressions: dict[str, Expressions]
     plans: dict[str, Plan]
     _made: dict[tuple[str, str, tuple[tuple[str, str], ...]], Rule] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Sources:
             doc = _edited(doc, key, _scalar_of(value, at), problems)
         if len(problems) > before:
             return rule
-        built = RuleBuilder(doc, self.classes[rule.cls], self.scopes[rule.cls], self.plans,
+        built = RuleBuilder(doc, self.classes[rule.cls], self.expressions[rule.cls], self.plans,
                             problems).build()
         if built is None:
             return rule
@@ -122,14 +122,14 @@ def _with(node: MappingNode, level: str, name: str, value: Scalar) -> MappingNod
     assert isinstance(levels, MappingNode)
     entry = levels.values[level]
     if isinstance(entry, MappingNode):
-        changed: object = _with(entry, "", name, value)
+        changed: Node = _with(entry, "", name, value)
     else:
-        changed = replace(entry, items=tuple(
+        assert isinstance(entry, Sequence)
+        changed = Sequence(entry.at, tuple(
             _with(one, "", name, value) for one in entry.items if isinstance(one, MappingNode)
         ))
-    values = {**levels.values, level: changed}
-    return MappingNode(node.at, node.keys,
-                       {**node.values, "levels": MappingNode(levels.at, levels.keys, values)})
+    changed = MappingNode(levels.at, levels.keys, {**levels.values, level: changed})
+    return MappingNode(node.at, node.keys, {**node.values, "levels": changed})
 
 
 def _scalar_of(value: object, at: Pos) -> Scalar:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import yaml
 
@@ -32,7 +33,7 @@ class File:
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: there are many, and freezing triples their cost
 class Scalar:
     """A word, number or text. `line` and `column` count characters from 0, `start` and `end`
     are its place in the text of the file; `plain` ones are written without quotes.
@@ -64,8 +65,10 @@ class Scalar:
     def source(self) -> SourceText:
         """The text with the position of every character, for errors inside expressions."""
         raw = self.file.text[self.start : self.end]
+        if not self.plain and raw[1:-1] == self.text and not any(mark in raw for mark in _BREAKS):
+            return SourceText(self.text, Pos(self.file.path, self.line + 1, self.column + 2))
         if raw == self.text and not any(mark in raw for mark in _BREAKS):
-            return SourceText(self.text, self.at, None)
+            return SourceText(self.text, self.at)
         return SourceText(self.text, self.at, _positions(self, raw))
 
 
@@ -155,7 +158,7 @@ class _Composer:
     def document(self) -> Node | None:
         """The only document of the file."""
         try:
-            self.events = yaml.parse(self.file.text, Loader=yaml.CLoader)
+            self.events = iter(yaml.parse(self.file.text, Loader=yaml.CLoader))
             node: Node | None = None
             for event in self.events:
                 if isinstance(event, yaml.DocumentStartEvent):
@@ -280,7 +283,7 @@ class _Composer:
     def _pos(self, mark: yaml.Mark) -> Pos:
         return Pos(self.file.path, mark.line + 1, mark.column + 1)
 
-    def _stop(self, at: Pos, message: str, fix: str = "") -> None:
+    def _stop(self, at: Pos, message: str, fix: str = "") -> NoReturn:
         self.problems.add(at, message, fix)
         raise _Stop
 
