@@ -13,6 +13,7 @@ import numpy as np
 from rules import layout as k
 from rules import vm
 from rules.model import Asset, Pack
+from streams import snapshot
 from streams.assets import Assets
 from streams.intake import Batch, Intake
 from streams.plant import Jobs, Plant, Programs, advance, entry, job
@@ -159,6 +160,44 @@ class Engine:
         if spec.escalate is not None and spec.escalate.until == done:
             state[alarm + k.ESCALATE_AT] = np.nan
         return None, []
+
+    # Snapshots --------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """All state, to be restored under the same pack and zone."""
+        self._enrol()
+        return snapshot.encode({
+            "format": snapshot.FORMAT, "zone": self.zone, "started": self.started,
+            "inventory": self.inventory, "assets": self.assets.ids,
+            "classes": [list(self.pack.classes)[c] for c in self.assets.cls.tolist()],
+            "plants": {plant.cls.name: snapshot.dump_plant(plant) for plant in self.plants},
+        })  # fmt: skip
+
+    @classmethod
+    def restore(
+        cls, pack: Pack, data: bytes, zone: str = "UTC", programs: Programs | None = None
+    ) -> Engine:
+        """The engine as it was. Raises SnapshotError if the bytes are damaged, or of another pack
+        or zone."""
+        held = snapshot.decode(data)
+        if held["zone"] != zone or set(held["plants"]) != set(pack.classes):
+            raise snapshot.SnapshotError("the snapshot is of other classes or another time zone")
+        engine = cls(pack, zone, programs=programs)
+        for plant in engine.plants:
+            snapshot.load_plant(plant, held["plants"][plant.cls.name])
+        counts = [0] * len(engine.plants)
+        for asset, name in zip(held["assets"], held["classes"], strict=True):
+            number = list(pack.classes).index(name)
+            given = engine.plants[number].given.get(counts[number])
+            if given is not None:
+                engine.assets.add(given)
+            else:
+                engine.assets.hear(asset, number)
+            engine.owners[number].append(len(engine.rows))
+            engine.rows.append(counts[number])
+            counts[number] += 1
+        engine.inventory, engine.started = held["inventory"], held["started"]
+        return engine
 
     # Out --------------------------------------------------------------------------------------
 

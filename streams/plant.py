@@ -233,11 +233,11 @@ class Plant:
                     (self.memory.out[:written].copy(), self.memory.values[:written].copy())
                 )
             if why == vm.POOL_LOW:
-                self._deepen()
+                self.deepen()
             elif why == vm.DONE:
                 return tables
 
-    def _deepen(self) -> None:
+    def deepen(self) -> None:
         """Doubles the pool of rings."""
         pool = np.empty(2 * len(self.memory.pool))
         used = int(self.memory.heads[0])
