@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -192,10 +193,34 @@ def run(
     raise typer.Exit(run_embedded(settings))
 
 
-def main() -> None:
+#: Commands without arguments of their own, so that all words after a path option are paths.
+_NO_ARGUMENTS = frozenset({"replay", "run"})
+_PATH_OPTIONS = frozenset({"--rules", "--data"})
+
+
+def spread(words: Sequence[str]) -> list[str]:
+    """`--rules A B` as `--rules A --rules B`, which is how the parser wants it.
+
+    Where a command has arguments of its own, only words that exist as paths are taken.
+    """
+    takes_all = bool(words) and words[0] in _NO_ARGUMENTS
+    result: list[str] = []
+    option, given = "", 0
+    for word in words:
+        if word.startswith("-"):
+            option, given = (word if word in _PATH_OPTIONS else ""), 0
+        elif option:
+            given += 1
+            if given > 1 and (takes_all or Path(word).exists()):
+                result.append(option)
+        result.append(word)
+    return result
+
+
+def main(words: Sequence[str] | None = None) -> None:
     """The entry point. Whatever goes wrong is told in a line, never as a traceback."""
     try:
-        app()
+        app(spread(sys.argv[1:] if words is None else words), prog_name="tocsin")
     except BrokenPipeError:  # the reader of the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
