@@ -104,11 +104,14 @@ class Lines:
         kind = KIND[alert["kind"]].get(self.language)
         said = [
             clock(alert["t_ms"], self.zone), severity_word(alert, self.language), kind,
-            alert["asset"], text_of(alert, self.language),
+            alert["asset"],
         ]  # fmt: skip
-        evidence = evidence_of(alert, self.language)
-        if evidence and alert["kind"] in ("raised", "level"):
-            said.append(f"[{evidence}]")
+        if alert["kind"] in ("raised", "level"):
+            said.append(text_of(alert, self.language))
+            evidence = evidence_of(alert, self.language)
+            said += [f"[{evidence}]"] if evidence else []
+        else:
+            said.append(alert["title"][self.language])
         self._print("  ".join(said))
 
     def frame(self, frame: Frame) -> None:
