@@ -185,19 +185,27 @@ def run_case(case: Case, make_engine: Callable[[Case], Runnable]) -> Verdict:
     """Runs a case on a fresh engine.
 
     What happens at one time comes in this order: earlier instants, messages, commands, and at the
-    next step the instants of that very time.
+    next step the instants of that very time. Messages run the instants before them by themselves,
+    so only commands, which may look at other assets' alarms, need everything before to have run.
     """
     if case.problems:
         return case.judge(())
     engine = make_engine(case)
     found: list[Transition] = []
+    waiting: list[Message] = []
     for moment in case.moments:
         if moment.t > case.until:
             break
-        found += engine.run_until(moment.t - 1)
-        if moment.messages:
-            found += engine.messages(list(moment.messages))
+        if moment.commands:
+            found += engine.messages(waiting)
+            found += engine.run_until(moment.t - 1)
+            waiting = []
+        waiting += moment.messages
+        if moment.commands:
+            found += engine.messages(waiting)
+            waiting = []
         for command in moment.commands:
             found += engine.command(command, moment.t)
+    found += engine.messages(waiting)
     found += engine.run_until(case.until)
     return case.judge(found)
