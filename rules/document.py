@@ -300,8 +300,12 @@ class AssetDoc(Document):
 D = TypeVar("D", bound=Document)
 
 
-def check(model: type[D], node: Node, problems: Problems) -> D | None:
-    """The document of a node, or None with its problems noted."""
+def check(model: type[D], node: Node, problems: Problems, *, partly: bool = False) -> D | None:
+    """The document of a node, or None with its problems noted.
+
+    partly: give what is left without the keys that are wrong (still present in its `node`), so
+    that the rest of the document can be checked too.
+    """
     try:
         return model.model_validate(node, context=problems)
     except ValidationError as error:
@@ -315,7 +319,19 @@ def check(model: type[D], node: Node, problems: Problems) -> D | None:
                 problems.add(at, context["message"], context["fix"])
             else:
                 problems.add(_place(node, loc), found["msg"])
-        return None
+        wrong = {step["loc"][0] for step in error.errors(include_url=False) if step["loc"]}
+        if not partly or not isinstance(node, Mapping) or not wrong <= node.keys.keys():
+            return None
+        return _rest(model, node, wrong)
+
+
+def _rest(model: type[D], node: Mapping, wrong: set[int | str]) -> D | None:
+    keys = {name: key for name, key in node.keys.items() if name not in wrong}
+    rest = Mapping(node.at, keys, {name: node.values[name] for name in keys})
+    made = check(model, rest, Problems())
+    if made is not None:
+        made._node = node  # noqa: SLF001 - it is one of us
+    return made
 
 
 def _place(node: Node, loc: tuple[int | str, ...]) -> Pos:

@@ -253,6 +253,6 @@ class _Loader:
 
     def _documents(self, root: Mapping, section: str, model: type[D]) -> Iterator[D]:
         for node in self._items(root, section):
-            doc = check(model, node, self.problems)
+            doc = check(model, node, self.problems, partly=True)
             if doc is not None:
                 yield doc

@@ -110,11 +110,13 @@ def _level_docs(doc: GroupDoc, problems: Problems) -> list[tuple[str, Conditions
             for severity in sorted(doc.levels, key=SEVERITIES.__getitem__, reverse=True)
             for one in doc.levels[severity]
         ]
-    if doc.when is None:
+    if "levels" in doc.node.keys:
+        return []                    # refused already
+    if "when" not in doc.node.keys:
         problems.add(doc.at, "when missing", "write the condition: `when: assets >= 3`")
-    if doc.severity is None:
+    if "severity" not in doc.node.keys:
         problems.add(doc.at, "severity missing", "blue, yellow, orange, red, or `levels`")
-    return [(doc.severity, doc)] if doc.when is not None and doc.severity is not None else []
+    return [(doc.severity or "yellow", doc)] if doc.when is not None else []
 
 
 def _level(severity: str, own: ConditionsDoc, doc: GroupDoc, expressions: Expressions,

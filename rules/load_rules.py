@@ -196,11 +196,13 @@ def level_docs(doc: RuleDoc, problems: Problems) -> list[tuple[str, LevelDoc]]:
             for severity in sorted(doc.levels, key=SEVERITIES.__getitem__, reverse=True)
             for one in doc.levels[severity]
         ]
-    if doc.when is None:
+    if "levels" in doc.node.keys:
+        return []                    # refused already
+    if "when" not in doc.node.keys:
         problems.add(doc.at, "when missing", "write the condition: `when: …`")
-    if doc.severity is None:
+    if "severity" not in doc.node.keys:
         problems.add(doc.at, "severity missing", "blue, yellow, orange, red, or `levels`")
-    return [(doc.severity, doc)] if doc.when is not None and doc.severity is not None else []
+    return [(doc.severity or "yellow", doc)] if doc.when is not None else []
 
 
 def delay(scalar: Scalar | None, key: str, counted: Expr, expressions: Expressions,

@@ -292,13 +292,17 @@ class _Composer:
         if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
             mark = _culprit(error)
             found = self.file.text[mark.index : mark.index + 1]
+            if "nesting depth" in (error.problem or ""):
+                self.problems.add(self._pos(mark), f"nested deeper than {MAX_DEPTH}")
+                return
             problem = " ".join(part for part in (error.context, error.problem) if part)
             self.problems.add(self._pos(mark), f"not yaml: {problem}", _likely(problem, found))
             return
-        where = getattr(error, "position", 0) or 0
+        # libyaml counts bytes here
+        before = self.file.text.encode()[: getattr(error, "position", 0) or 0].decode(errors="ignore")
         character = getattr(error, "character", "")
         shown = f"U+{character:04X}" if isinstance(character, int) else repr(character)
-        self.problems.add(_at(self.file.path, self.file.text, where),
+        self.problems.add(_at(self.file.path, before, len(before)),
                           f"not yaml: character {shown} is not allowed", "remove it")
 
 
