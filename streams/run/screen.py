@@ -37,7 +37,9 @@ STYLE = {
     "yellow": "bold black on yellow",
     "blue": "bold white on blue",
 }
-WIDE = 110  # columns from which the evidence has a column of its own
+WIDE = 110         # columns from which the evidence has a column of its own
+FIXED = 6          # lines of head, titles and help
+FEWEST_RECENT = 4  # lines kept for what happened last
 
 _SEVERITY, _ASSET = Text("级别", "Severity"), Text("对象", "Asset")
 _ALARM, _SINCE = Text("报警", "Alarm"), Text("起始", "Since")
@@ -96,15 +98,15 @@ class Screen:
 
     def draw(self, frame: Frame) -> RenderableType:
         """The whole screen, no higher than the terminal."""
-        height = self.console.size.height
-        recent = max(3, (height - 12) // 3)
-        rows = max(2, height - recent - 12)
+        free = self.console.size.height - FIXED
+        alarms = self._alarms(frame, free - FEWEST_RECENT)
+        taken = len(self.console.render_lines(alarms, pad=False))
         return Group(
             self._head(frame),
             self._title(_ACTIVE, self._counts(frame)),
-            self._alarms(frame, rows),
+            alarms,
             self._title(_RECENT),
-            self._recent(frame, recent),
+            self._recent(frame, max(FEWEST_RECENT, free - taken)),
             Rich(f"{_HELP.get(self.language)} · {self.ledger / DATABASE}", style="dim",
                  no_wrap=True, overflow="ellipsis"),
         )
@@ -150,7 +152,7 @@ class Screen:
         table = self._table(
             _SEVERITY, _ASSET, _ALARM, *((_EVIDENCE,) if wide else ()), _SINCE
         )
-        fits = max(1, lines // (2 if wide else 3))
+        fits = max(1, (lines - 2) // (2 if wide else 3))  # header, and how many are not shown
         for standing in shown[:fits]:
             table.add_row(*self._row(standing, frame.now, wide=wide))
         if len(shown) > fits:
