@@ -13,7 +13,8 @@ from rules.tree import Fn, functions
 AT = Pos("table", 1, 1)
 SIGNALS = {
     "level": Signal("level", "number", "m"), "pressure": Signal("pressure", "number", "bar"),
-    "speed": Signal("speed", "number", "m/s"), "acceleration": Signal("acceleration", "number", "m/s²"),
+    "speed": Signal("speed", "number", "m/s"),
+    "acceleration": Signal("acceleration", "number", "m/s²"),
     "height": Signal("height", "number", "mm"), "flow": Signal("flow", "number", "m³/h"),
     "energy": Signal("energy", "number", "kWh"), "index": Signal("index", "number"),
     "pump": Signal("pump", "bool"),
