@@ -8,7 +8,6 @@ from rules.model import Asset, Group, Pack
 from streams.records import Command, Message, Transition
 from tests.oracle.asset import AssetOracle
 from tests.oracle.groups import GroupsOracle
-from tests.oracle.overrides import rules_for
 from tests.oracle.values import MESSAGE, STALE
 
 
@@ -34,7 +33,7 @@ class Oracle:
 
     def add(self, asset: Asset, start: int | None) -> AssetOracle:
         """Begin with an asset."""
-        rules = rules_for(self.pack, asset)
+        rules = [self.pack.variant(r, asset.overrides) for r in self.pack.rules_of(asset.cls)]
         cls = self.pack.classes[asset.cls]
         self.assets[asset.id] = AssetOracle(asset, cls, rules, self.zone, start)
         return self.assets[asset.id]

@@ -1,0 +1,198 @@
+"""Runs a random case on the oracle and on the engine, and makes a difference small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from random import Random
+
+from rules.load import load_texts
+from rules.model import Pack
+from streams.engine import Engine
+from streams.records import Message, Transition
+from tests.oracle import Oracle
+from tests.random_packs import Case, Op, Order, Tick
+
+Key = tuple[int, bool, str, str, str, int, bool]
+LIFE = ("raised", "level", "returned", "cleared")
+
+
+@lru_cache(maxsize=64)
+def pack_of(text: str) -> Pack:
+    """The pack of a YAML text, by the real front end. Raises ValueError where it is refused."""
+    loaded = load_texts([("pack.yaml", text.encode())])
+    if loaded.pack is None:
+        errors = [str(problem) for problem in loaded.problems if problem.kind == "error"]
+        raise ValueError("\n".join([*errors, text]))
+    return loaded.pack
+
+
+def key(t: Transition) -> Key:
+    """What has to be the same."""
+    return (t.t, t.group, t.asset, t.rule, t.kind, t.severity, t.announced)
+
+
+def sorted_keys(found: list[Transition]) -> list[Key]:
+    """All that has to be the same, in an order that does not depend on who found it."""
+    return sorted(key(t) for t in found)
+
+
+def lives(found: list[Transition]) -> dict[tuple[bool, str, str], list[Key]]:
+    """The life of each alarm in its own order: raised, level, returned, cleared."""
+    made: dict[tuple[bool, str, str], list[Key]] = {}
+    for t in found:
+        if t.kind in LIFE:
+            made.setdefault((t.group, t.asset, t.rule), []).append(key(t))
+    return made
+
+
+def by_oracle(case: Case) -> list[Transition]:
+    """What the oracle finds."""
+    oracle = Oracle(pack_of(case.text()), inventory=case.inventory, start=case.start)
+    found: list[Transition] = []
+    for op in case.ops:
+        match op:
+            case Message():
+                found += oracle.messages([op])
+            case Tick(now=now):
+                found += oracle.tick(now)
+            case Order(command=command, t=t):
+                found += oracle.command(command, t)
+    return found + oracle.run_until(case.until)
+
+
+Batches = Iterator[tuple[Op, ...]]
+
+
+def one_by_one(case: Case) -> Batches:
+    """Each message a batch."""
+    return ((op,) for op in case.ops)
+
+
+def in_batches(case: Case, random: Random) -> Batches:
+    """Messages that follow each other in batches of any size."""
+    batch: list[Op] = []
+    for op in case.ops:
+        if isinstance(op, Message):
+            if batch and random.random() < 0.2:
+                yield tuple(batch)
+                batch = []
+            batch.append(op)
+        else:
+            if batch:
+                yield tuple(batch)
+            batch = []
+            yield (op,)
+    if batch:
+        yield tuple(batch)
+
+
+def by_engine(case: Case, batches: Batches | None = None, saves: float = 0.0) -> list[Transition]:
+    """What the engine finds; `saves` is how often it is saved and restored between batches."""
+    pack = pack_of(case.text())
+    engine = Engine(pack, inventory=case.inventory, start=case.start)
+    random = Random(case.seed)
+    found: list[Transition] = []
+    for batch in one_by_one(case) if batches is None else batches:
+        if random.random() < saves:
+            engine = Engine.restore(pack, engine.snapshot())
+        match batch[0]:
+            case Message():
+                found += engine.messages([op for op in batch if isinstance(op, Message)])
+            case Tick(now=now):
+                found += engine.tick(now)
+            case Order(command=command, t=t):
+                found += engine.command(command, t)[1]
+    return found + engine.run_until(case.until)
+
+
+def more_ticks(case: Case, random: Random) -> Case:
+    """The case with more ticks, none of which makes a later message late."""
+    classes = pack_of(case.text()).classes
+    latest = case.until
+    ops: list[Op] = []
+    for op in reversed(case.ops):
+        match op:
+            case Message(cls=cls, t=t):
+                latest = min(latest, t + classes[cls].lateness)
+            case Order(t=t):
+                latest = min(latest, t)
+        ops.append(op)
+        if random.random() < 0.3:
+            ops.append(Tick(latest - random.randrange(0, 3_000, 250)))
+    return replace(case, ops=tuple(reversed(ops)))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two implementations part: the first transition that only one of them has."""
+
+    case: Case
+    expected: list[Key]
+    found: list[Key]
+
+    def report(self) -> str:
+        """The case and what differs."""
+        missing = [k for k in self.expected if k not in self.found]
+        extra = [k for k in self.found if k not in self.expected]
+        return "\n".join([
+            self.case.shown(),
+            f"only expected: {missing[:6]}", f"only found:    {extra[:6]}",
+            f"all expected:  {self.expected[:40]}",
+        ])  # fmt: skip
+
+
+Compare = Callable[[Case], Difference | None]
+
+
+def compare(case: Case) -> Difference | None:
+    """The difference between the oracle and the engine, if any."""
+    slow, fast = by_oracle(case), by_engine(case)
+    expected, found = sorted_keys(slow), sorted_keys(fast)
+    if expected == found and lives(slow) == lives(fast):
+        return None
+    return Difference(case, expected, found)
+
+
+def smaller(case: Case) -> Iterator[Case]:
+    """Cases with something left out, large parts first."""
+    for part in ("rules", "groups"):
+        whole = case.document.get(part)
+        for i in range(len(whole) if isinstance(whole, list) else 0):
+            assert isinstance(whole, list)
+            left = [one for j, one in enumerate(whole) if j != i]
+            yield replace(case, document={**case.document, part: left})
+    size = len(case.ops) // 2
+    while size:
+        for begin in range(0, len(case.ops), size):
+            yield replace(case, ops=case.ops[:begin] + case.ops[begin + size :])
+        size //= 2
+    for i in range(len(case.inventory)):
+        yield replace(case, inventory=case.inventory[:i] + case.inventory[i + 1 :])
+    for i, op in enumerate(case.ops):
+        if isinstance(op, Message) and len(op.values) > 1:
+            for name in op.values:
+                left_values = {k: v for k, v in op.values.items() if k != name}
+                changed = replace(op, values=left_values)
+                yield replace(case, ops=(*case.ops[:i], changed, *case.ops[i + 1 :]))
+
+
+def shrink(difference: Difference, compare: Compare, tries: int = 600) -> Difference:
+    """A smaller case that still differs."""
+    best = difference
+    while tries > 0:
+        for case in smaller(best.case):
+            tries -= 1
+            try:
+                found = compare(case)
+            except ValueError:
+                continue
+            if found is not None:
+                best = found
+                break
+            if tries <= 0:
+                break
+        else:
+            return best
+    return best
