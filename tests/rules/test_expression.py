@@ -317,9 +317,9 @@ def test_calls_of_active_are_found_with_their_places() -> None:
 
 
 TOKENS = (
-    "level temp x pump mode code area h_max full quiet e9 on off and or not in where over since for "
-    "to by of since( age( mean( held( min( if( at_least( cusum( time_to( lag( at( ( ) , + - * / < <= "
-    "== != > >= 5 2.5 1e9 8_m 10_s 3_% true \"a\" °C °"
+    "level temp x pump mode code area h_max full quiet e9 on off and or not in where over since "
+    "for to by of since( age( mean( held( min( if( at_least( cusum( time_to( lag( at( ( ) , + - "
+    "* / < <= == != > >= 5 2.5 1e9 8_m 10_s 3_% true 'a' °C °"
 )
 WORDS = st.sampled_from([token.replace("_", " ") for token in TOKENS.split()] + ["h_max"])
 
