@@ -27,7 +27,7 @@ READY := $(VENV)/.ready-$(shell { pwd; cat pyproject.toml requirements.lock; } |
 # The checkout at hand comes before whatever the environment has installed.
 export PYTHONPATH := $(CURDIR)
 export PATH := $(abspath $(BIN)):$(PATH)
-export NUMBA_CACHE_DIR := $(MADE)/numba
+export TOCSIN_CACHE
 export PYTHONPYCACHEPREFIX := $(MADE)/pycache
 export MYPY_CACHE_DIR := $(MADE)/mypy
 export RUFF_CACHE_DIR := $(MADE)/ruff

@@ -8,13 +8,13 @@ heard assets cost one list, one dictionary and five bytes each; only what an inv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from rules.model import Asset
+from rules.model import Asset, Pack
 
 MAX_ASSETS = 16_000_000  # what an int32 index and memory allow, with room
 MAX_ID = 128  # characters
@@ -36,11 +36,11 @@ def is_asset_id(text: object) -> bool:
 class Assets:
     """All assets known, by index 0, 1, 2 … in the order in which they came.
 
-    `classes` are the names of the pack's classes; a class index counts in this order.
+    A class index counts in the order of the pack's classes, whose names are `classes`.
     """
 
-    def __init__(self, classes: Iterable[str]) -> None:
-        self.classes: tuple[str, ...] = tuple(classes)
+    def __init__(self, pack: Pack) -> None:
+        self.classes: tuple[str, ...] = tuple(pack.classes)
         self.ids: list[str] = []
         self._class_index = {name: i for i, name in enumerate(self.classes)}
         self._index: dict[str, int] = {}

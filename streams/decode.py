@@ -136,9 +136,7 @@ def _parse(data: bytes) -> object:
     if _too_deep(data):
         raise Refuse(Reason.TOO_LARGE, f"nested more than {MAX_DEPTH} deep")
     try:
-        return json.loads(
-            text, object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_no_constant
-        )
+        return _JSON.decode(text)
     except ValueError as error:
         raise Refuse(Reason.NOT_JSON, str(error)[:200]) from None
 
@@ -175,6 +173,11 @@ def _integer(text: str) -> int | float:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
+
+
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_no_constant
+)
 
 
 def _reading_or_refuse(value: object) -> Reading | Refuse:

@@ -20,8 +20,14 @@ from streams.assets import Assets
 from streams.decode import decode, from_message
 from streams.readings import KEPT_BYTES, Draft, Readings, Record, Refused
 from streams.reasons import Reason
+from streams.scan import Scanner, Taken
 
 __all__ = ["Batch", "Intake", "Reason", "Refused", "Scanned"]
+
+
+#: The compiled loop is slow to come (seconds, or a moment from numba's cache), so it comes when so
+#: many bytes have been read that it pays: a test or a short file does without it.
+PAYS_FROM = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +80,13 @@ class Intake:
     ) -> None:
         classes = [pack.classes[name] for name in assets.classes]
         self._readings = Readings(assets, classes, unknown_assets == "accept")
+        self._scanner = Scanner(assets, classes)
+        self._heard = 0
+
+    def prepare(self) -> None:
+        """Have the fast way ready now, rather than when it first pays."""
+        self._heard = PAYS_FROM
+        self._scanner.scan([b"{}"], None)
 
     def scan(
         self, data: bytes | list[bytes], now: int | None = None, position0: int = 0
@@ -83,15 +96,29 @@ class Intake:
         Record number i has position `position0 + i`; the messages of an array share one. `now` (ms)
         is when the records arrived, where a message does not say so itself.
         """
+        self._heard += len(data) if isinstance(data, bytes) else sum(map(len, data))
+        if self._heard < PAYS_FROM:
+            return self.scan_slowly(data, now, position0)
+        taken = self._scanner.scan(data, now)
         draft = Draft()
-        lines = data.split(b"\n") if isinstance(data, bytes) else data
-        for line, one in enumerate(lines):
-            if isinstance(data, bytes) and not one.strip(b" \t\r"):
-                continue
-            record = Record(line, position0 + line, one, now)
-            for reading in decode(one):
-                self._readings.take(reading, record, draft)
+        for line, one in taken.rest:
+            self._take_slowly(Record(line, position0 + line, one, now), draft)
+        return Scanned(_merged(taken, draft, position0), draft.refused, draft.counts)
+
+    def scan_slowly(
+        self, data: bytes | list[bytes], now: int | None = None, position0: int = 0
+    ) -> Scanned:
+        """What `scan` does, without its fast way: the twin that it is held against."""
+        draft = Draft()
+        records = data if isinstance(data, list) else data.split(b"\n")
+        for line, one in enumerate(records):
+            if isinstance(data, list) or one.strip(b" \t\r"):
+                self._take_slowly(Record(line, position0 + line, one, now), draft)
         return Scanned(_batch(draft, position0), draft.refused, draft.counts)
+
+    def _take_slowly(self, record: Record, draft: Draft) -> None:
+        for reading in decode(record.data):
+            self._readings.take(reading, record, draft)
 
     def messages(
         self, messages: list[records.Message], now: int | None = None, position0: int = 0
@@ -114,4 +141,24 @@ def _batch(draft: Draft, position0: int) -> Batch:
         slot=np.array(draft.slot, np.int32),
         value=np.array(draft.value, np.float64),
         position=np.array(draft.line, np.int64) + position0,
+    )
+
+
+def _merged(taken: Taken, draft: Draft, position0: int) -> Batch:
+    """The messages of both ways in order of their records."""
+    line = np.concatenate([taken.line, np.array(draft.line, np.int64)])
+    size = np.concatenate([taken.size, np.array(draft.size, np.int64)])
+    order = np.argsort(line, kind="stable")
+    begin = np.cumsum(size) - size
+    first = np.zeros(len(line) + 1, np.int32)
+    np.cumsum(size[order], out=first[1:])
+    # value j of message i comes from begin[order[i]] + j
+    source = np.repeat(begin[order] - first[:-1], size[order]) + np.arange(first[-1])
+    return Batch(
+        asset=np.concatenate([taken.asset, np.array(draft.asset, np.int32)])[order],
+        t=np.concatenate([taken.t, np.array(draft.t, np.int64)])[order],
+        first=first,
+        slot=np.concatenate([taken.slot, np.array(draft.slot, np.int32)])[source],
+        value=np.concatenate([taken.value, np.array(draft.value, np.float64)])[source],
+        position=line[order] + position0,
     )

@@ -13,7 +13,7 @@ from rules.model import AssetClass, Signal
 from streams.assets import AssetError, Assets
 from streams.decode import Reading, Refuse, shown
 from streams.reasons import Reason
-from streams.tables import HASH_MASK, mix, text_hash
+from streams.scan_tables import HASH_MASK, mix, text_hash
 
 KEPT = 1_000  # refusals kept a call; the others are counted only
 KEPT_BYTES = 4_096  # of each; its position finds the whole
