@@ -114,6 +114,7 @@ class _Loader:
     groups: list[GroupDoc] = field(default_factory=list)
     tests: list[Node] = field(default_factory=list)
     keys: dict[tuple[str, str], Scalar] = field(default_factory=dict)     # (section, name)
+    refused: set[str] = field(default_factory=set)     # ids of rules that are not understood
 
     def take(self, root: Node | None) -> None:
         """The documents of one file, each checked for its shape."""
@@ -146,7 +147,7 @@ class _Loader:
         parts = {name: one for name, one in self.classes.items() if one is not None}
         health = {rule.id: rule for one in parts.values() for rule in health_rules(one.cls)}
         docs = self._unique(health)
-        asked: dict[str, set[str]] = {name: set() for name in parts}
+        asked: dict[str, set[str]] = {name: set(self.refused) for name in parts}
         for rule in health.values():
             asked[rule.cls].add(rule.id)
         for doc in docs.values():
@@ -207,7 +208,7 @@ class _Loader:
 
     def _groups(self, docs: dict[str, RuleDoc], health: dict[str, Rule],
                 classes: dict[str, AssetClass]) -> tuple[Group, ...]:
-        countable = [Countable(name) for name in health]
+        countable = [Countable(name) for name in (*health, *sorted(self.refused))]
         countable += [Countable(name, frozenset(tag.text for tag in doc.tags))
                       for name, doc in docs.items()]
         groups: dict[str, Group] = {}
@@ -256,3 +257,7 @@ class _Loader:
             doc = check(model, node, self.problems, partly=True)
             if doc is not None:
                 yield doc
+                continue
+            name = node.values.get("rule") if isinstance(node, Mapping) else None
+            if isinstance(name, Scalar):
+                self.refused.add(name.text)

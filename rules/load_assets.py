@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def _csv_rows(path: str, data: bytes, problems: Problems) -> Iterator[Row]:
         line = data[: error.start].count(b"\n") + 1
         problems.add(Pos(path, line, 1), "not UTF-8", "save the file as UTF-8")
         return
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader((f"{line}\n" for line in text.split("\n")), strict=True)
     header: list[str] = []
     try:
         for cells in reader:

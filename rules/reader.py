@@ -178,6 +178,9 @@ class _Composer:
     def _node(self, event: yaml.Event, depth: int) -> Node:
         if depth > MAX_DEPTH:
             self._stop(self._pos(event.start_mark), f"nested deeper than {MAX_DEPTH}")
+        if isinstance(event, yaml.ScalarEvent) and event.anchor is None is event.tag:
+            self.height = 0              # nearly all of them
+            return self._scalar(event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if event.tag not in {None, "!", _STRING}:
@@ -196,17 +199,18 @@ class _Composer:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        start, end = event.start_mark, event.end_mark
-        self._grow(end.index - start.index, start)
-        is_plain = not event.style
-        line, column, first = start.line, start.column, start.index
+        start = event.start_mark
+        line, column, first, end = start.line, start.column, start.index, event.end_mark.index
+        self.size += end - first
+        if self.size > MAX_BYTES:
+            self._grow(0, start)
         if event.tag is not None or event.anchor is not None:
-            raw = self.file.text[first : end.index]      # step over `&name` and `!tag`
+            raw = self.file.text[first:end]              # step over `&name` and `!tag`
             skip = _properties(raw)
             lines = raw[:skip].count("\n")
             column = column + skip if not lines else skip - raw[:skip].rfind("\n") - 1
             line, first = line + lines, first + skip
-        return Scalar(self.file, event.value, line, column, first, end.index, is_plain)
+        return Scalar(self.file, event.value, line, column, first, end, not event.style)
 
     def _sequence(self, event: yaml.SequenceStartEvent, depth: int) -> Sequence:
         self._grow(2, event.start_mark)
@@ -298,8 +302,8 @@ class _Composer:
             problem = " ".join(part for part in (error.context, error.problem) if part)
             self.problems.add(self._pos(mark), f"not yaml: {problem}", _likely(problem, found))
             return
-        # libyaml counts bytes here
-        before = self.file.text.encode()[: getattr(error, "position", 0) or 0].decode(errors="ignore")
+        where = getattr(error, "position", 0) or 0         # libyaml counts bytes here
+        before = self.file.text.encode()[:where].decode(errors="ignore")
         character = getattr(error, "character", "")
         shown = f"U+{character:04X}" if isinstance(character, int) else repr(character)
         self.problems.add(_at(self.file.path, before, len(before)),

@@ -58,7 +58,8 @@ rules:
   evidence: [pump]
   tags: [trap]
 - {rule: tank.on, class: tank, when: mode == on and not active(tank.high), severity: blue,
-   unless: false, mode: shadow, enabled: false, latch: true, escalate: {after: 30 s, to: red, until: acknowledge}}
+   unless: false, mode: shadow, enabled: false, latch: true,
+   escalate: {after: 30 s, to: red, until: acknowledge}}
 groups:
 - {group: tank.many, by: area, over: [tank.*], when: assets >= 2, within: 5 min, severity: red}
 - {group: tank.trap, by: asset, over: ["tag: trap", tag: trap], when: active >= 1, severity: red}
