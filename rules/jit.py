@@ -15,7 +15,7 @@ import numba
 from numba import njit
 
 #: Arguments of `njit` for every compiled function of the product.
-KERNEL = {"cache": True, "error_model": "numpy"}
+KERNEL = {"cache": True, "error_model": "numpy", "_nrt": False}
 
 _ROOT = Path(__file__).parent
 _SOURCES = [_ROOT / f"{name}.py" for name in (

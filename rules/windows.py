@@ -3,8 +3,9 @@
 Each window `over W` keeps a ring of entries (time ms, value) in a pool that all assets of a class
 share. Rings start small, double when full, and give their block back when they are empty.
 
-pool: float64[…] — blocks of 2 ** n entries, two floats an entry
-heads: int64[33] — [0] first float never used; [n + 1] a freed block of 2 ** n entries, or -1; a
+pool: float64[…] — room for sorting (WINDOW_SAMPLES floats), then blocks of 2 ** n entries, two
+floats an entry
+heads: int64[HEADS] — [0] first float never used; [n + 1] a freed block of 2 ** n entries, or -1; a
 freed block's first float is the next freed one.
 """
 
@@ -306,10 +307,10 @@ def _growth(s, o, pool, first, last):
 
 
 @kernel
-def _sort(values):
-    """Shell sort (gaps of Ciura, 2001): short windows mostly, and quick to compile."""
+def _sort(values, n):
+    """Shell sort (gaps of Ciura, 2001) of the first n: short windows mostly."""
     for gap in (1750, 701, 301, 132, 57, 23, 10, 4, 1):
-        for i in range(gap, len(values)):
+        for i in range(gap, n):
             v = values[i]
             at = i
             while at >= gap and values[at - gap] > v:
@@ -323,12 +324,11 @@ def _median(s, o, pool, first, last):
     n = last - first
     if n == 0:
         return _NAN
-    values = np.empty(n)
     for i in range(n):
-        values[i] = pool[_at(s, o, first + i) + 1]
-    _sort(values)
+        pool[i] = pool[_at(s, o, first + i) + 1]
+    _sort(pool, n)
     half = n // 2
-    return values[half] if n % 2 else (values[half - 1] + values[half]) / 2
+    return pool[half] if n % 2 else (pool[half - 1] + pool[half]) / 2
 
 
 @kernel

@@ -99,12 +99,12 @@ class Plant:
         compiled, program = self.compiled, self.compiled.program
         signals, slots = len(self.cls.signals), int(program.scalars[S_SLOTS])
         rules = len(compiled.index) + int(program.scalars[S_CELLS])
-        pool = max(pool, int(program.scalars[S_POOL]) * vm.MAX_BLOCK)
+        pool = max(pool, k.WINDOW_SAMPLES + int(program.scalars[S_POOL]) * vm.MAX_BLOCK)
         out = OUT_ROWS + 4 * vm.MAX_PASSES * (rules + 1)
         never = k.FOREVER * 8
         times = np.full((rows, k.TIME_COLUMNS), k.NEVER, np.int64)
         times[:, k.SOONEST], times[:, k.MARK] = never, 0
-        heads = np.array([0] + [-1] * 32 + [k.NEVER, 0, 0, 0], np.int64)
+        heads = np.array([k.WINDOW_SAMPLES] + [-1] * 32 + [k.NEVER, 0, 0, 0], np.int64)
         varied = rows if self.variants else 1
         return vm.Memory(
             val=np.tile(program.default, (rows, 1)),
