@@ -197,7 +197,7 @@ class _First:
 
 
 def _registry(pack: Pack, inventory: Sequence[Asset]) -> Assets:
-    assets = Assets(pack.classes)
+    assets = Assets(pack)
     for asset in inventory:
         assets.add(asset)
     return assets
