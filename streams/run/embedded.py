@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -37,8 +38,10 @@ from streams.store import StoreError
 
 SPEED = 300.0         # times real time: the demo's 16 hours in 3 min 12 s
 FRAME_S = 0.1         # a beat of the loop
-STEP_MS = 600_000     # at most so much of the plant's time a beat, so that the loop stays lively
+BEAT_S = 0.5          # longest beat that counts: after a stall the plant's clock does not race
+STEP_MS = 600_000     # of the plant's time a beat when played as fast as possible
 SAVE_S = 2.0          # between snapshots
+WARM_UP = 50          # messages
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def run(settings: RunSettings) -> int:
             _Run(settings, pack, source, journal, view).play(aside)
         finally:
             journal.close()
+    except _Stopped:  # before anything was played: there is nothing to save
+        return 0
     except BrokenPipeError:  # the reader of the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -114,6 +119,10 @@ def _pack(paths: tuple[Path, ...]) -> Pack:
     return loaded.pack
 
 
+class _Stopped(Exception):  # noqa: N818 not an error
+    """Somebody asked for the end while the engine was being prepared."""
+
+
 class _Run:
     """One run of a source through a site."""
 
@@ -125,6 +134,7 @@ class _Run:
         self.known = catalogue(pack)
         self.classes = {asset.id: asset.cls for asset in source.inventory}
         self.versions: dict[str, str] = {}
+        self.playing = False
         self.stopped = False
 
     def play(self, aside: Path | None) -> None:
@@ -136,6 +146,7 @@ class _Run:
                 self.board.take(content)
             try:
                 self.view.begin(self._frame(), self.source.title, self.settings.ledger, aside)
+                self._warm_up()
                 self.site = self._site()
                 self._loop()
             finally:
@@ -158,21 +169,33 @@ class _Run:
                 "another folder with --ledger"
             ) from None
 
+    def _warm_up(self) -> None:
+        """Has the engine compiled by a site that is thrown away: the first time takes seconds."""
+        site = Site(self.pack, self.settings.zone, self.source.inventory, self.source.start)
+        first = list(islice(self.source.play(), WARM_UP))
+        site.messages(first)
+        site.run_until(max((message.t for message in first), default=self.source.start))
+        self.playing = True
+        if self.stopped:
+            raise _Stopped
+
     def _loop(self) -> None:
         upcoming = _Upcoming(self.source.after(self.position))
-        began, saved, first = time.monotonic(), time.monotonic(), self.position
+        beat = saved = time.monotonic()
+        clock = float(self.position)
         while not self.stopped and self.position < self.source.end:
-            target = min(self.position + STEP_MS, self.source.end)
             if self.settings.speed:
-                played = (time.monotonic() - began) * 1000 * self.settings.speed
-                target = min(target, first + int(played))
+                time.sleep(FRAME_S)
+                before, beat = beat, time.monotonic()
+                clock += min(beat - before, BEAT_S) * 1000 * self.settings.speed
+            else:
+                clock += STEP_MS
+            target = min(int(clock), self.source.end)
             self._to(target, upcoming.until(target))
             self.view.frame(self._frame())
             if time.monotonic() - saved > SAVE_S:
                 self.journal.save(self.position, self.site.snapshot())
                 saved = time.monotonic()
-            if self.settings.speed:
-                time.sleep(FRAME_S)
 
     def _to(self, target: int, messages: list[Message]) -> None:
         """Plays up to and with the instant `target`: ledger, outputs, position, in this order."""
@@ -212,6 +235,8 @@ class _Run:
 
         def stop(_number: int, _frame: object) -> None:
             self.stopped = True
+            if not self.playing:
+                raise _Stopped
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

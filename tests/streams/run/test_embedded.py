@@ -25,10 +25,10 @@ sys.exit(run(RunSettings(speed=float(sys.argv[1]), headless=True, ledger=Path(sy
 """
 
 
-def start(folder: Path, speed: float, **more: Any) -> subprocess.Popen[str]:
+def start(folder: Path, speed: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(speed), str(folder)],
-        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more,
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_a_stopped_or_killed_run_goes_on_and_ends_with_the_same_bytes(
             break
     time.sleep(2.5)  # past a snapshot, and some alarms further
     process.send_signal(how)
-    said, wrong = process.communicate(timeout=30)
+    said, wrong = process.communicate(timeout=120)
     assert process.returncode == (-how if how == signal.SIGKILL else 0), wrong
     if how != signal.SIGKILL:
         assert "the next start goes on from there" in said
@@ -193,7 +193,7 @@ def test_a_reader_that_has_seen_enough_ends_the_run_quietly(tmp_path: Path) -> N
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=120) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()

@@ -15,13 +15,13 @@ START = 1_772_431_200_000  # 2026-03-02 06:00 UTC
 MIN = 60_000
 
 
-def alert(t: int, rule: str, severity: str, zh: str, en: str, **more: Any) -> dict[str, Any]:
+def alert(t: int, rule: str, severity: str, zh: str, en: str) -> dict[str, Any]:
     return {
         "kind": "raised", "t_ms": START + t, "raised_ms": START + t, "since_ms": START + t - 15_000,
         "asset": "R-601", "rule": rule, "severity": severity, "announced": True,
         "title": {"zh": zh, "en": en},
         "text": {"zh": "压力 2912 kPa，高限 2895 kPa", "en": "Pressure 2912 kPa, limit 2895 kPa"},
-        "evidence": [{"zh": "温度 120.4 °C", "en": "temperature 120.4 °C"}] * 4, **more,
+        "evidence": [{"zh": "温度 120.4 °C", "en": "temperature 120.4 °C"}] * 4,
     }  # fmt: skip
 
 
