@@ -153,7 +153,7 @@ def evidence_of(
         x = known.get(piece.expr, math.nan)
         signal = signals.get(piece.source)
         title = signal.title if signal else Text()
-        said = {
+        said: dict[str, object] = {
             language: f"{title.get(language) or piece.source} {value(piece, x, language)}"
             for language in LANGUAGES
         }
