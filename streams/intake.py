@@ -146,8 +146,17 @@ def _batch(draft: Draft, position0: int) -> Batch:
 
 def _merged(taken: Taken, draft: Draft, position0: int) -> Batch:
     """The messages of both ways in order of their records."""
+    if not draft.line:
+        return Batch(
+            asset=taken.asset,
+            t=taken.t,
+            first=taken.first,
+            slot=taken.slot,
+            value=taken.value,
+            position=taken.line + position0,
+        )
     line = np.concatenate([taken.line, np.array(draft.line, np.int64)])
-    size = np.concatenate([taken.size, np.array(draft.size, np.int64)])
+    size = np.concatenate([np.diff(taken.first), np.array(draft.size, np.int64)])
     order = np.argsort(line, kind="stable")
     begin = np.cumsum(size) - size
     first = np.zeros(len(line) + 1, np.int32)

@@ -30,15 +30,14 @@ class Taken:
     """What the fast way took of the records, in their order, and what it left over.
 
     line: int64[n] — number of the record
-    asset: int32[n]; t: int64[n] ms; size: int64[n] — values of each message
-    slot: int32[k]; value: float64[k]
+    asset: int32[n]; t: int64[n] ms; first: int32[n+1]; slot: int32[k]; value: float64[k]
     rest: (number, bytes) of each record left over
     """
 
     line: npt.NDArray[np.int64]
     asset: npt.NDArray[np.int32]
     t: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int32]
     slot: npt.NDArray[np.int32]
     value: npt.NDArray[np.float64]
     rest: list[tuple[int, bytes]]
@@ -68,7 +67,7 @@ class Scanner:
         else:
             whole, count = b"\n".join([*data, b""]), len(data)
             ends = np.cumsum(np.fromiter(map(len, data), np.int64, count) + 1) - 1
-        if count > len(self._out.message) or len(whole) > 3 * len(self._out.slot):
+        if count > len(self._out.line) or len(whole) > 3 * len(self._out.slot):
             self._out = _room(2 * count, 2 * len(whole))
         out = self._out
         # As plain Python the loop wants plain integers out of the buffer, which cannot overflow.
@@ -76,10 +75,10 @@ class Scanner:
         arrival = kernel.NO_ARRIVAL if now is None else now
         n, k, r = kernel.scan(buffer, len(whole), ends, arrival, self._world(), out)
         return Taken(
-            line=out.message[:n, 0].copy(),
-            asset=out.message[:n, 1].astype(np.int32),
-            t=out.message[:n, 2].copy(),
-            size=np.diff(out.message[:n, 3], prepend=0),
+            line=out.line[:n].copy(),
+            asset=out.asset[:n].copy(),
+            t=out.t[:n].copy(),
+            first=out.first[: n + 1].copy(),
             slot=out.slot[:k].copy(),
             value=out.value[:k].copy(),
             rest=[(line, whole[begin:end]) for line, begin, end in out.rest[:r].tolist()],
@@ -92,8 +91,7 @@ class Scanner:
             signal=self._signal,
             range=self._range,
             max_ahead=self._max_ahead,
-            ids=self._ids.names(self._assets.ids),
-            cls=self._assets.cls,
+            ids=self._ids.names(self._assets.ids, self._assets.cls),
             mark=np.full(len(self._signal), -1, np.int64),
         )
 
@@ -122,7 +120,10 @@ def _tables(classes: list[AssetClass]) -> tuple[Names, Codes]:
 def _room(messages: int, size: int) -> Output:
     """Columns for that many records of `size` bytes: a value takes six, an event two places."""
     return Output(
-        message=np.empty((messages, 4), np.int64),
+        line=np.empty(messages, np.int64),
+        asset=np.empty(messages, np.int32),
+        t=np.empty(messages, np.int64),
+        first=np.empty(messages + 1, np.int32),
         slot=np.empty(size // 3 + 2, np.int32),
         value=np.empty(size // 3 + 2, np.float64),
         rest=np.empty((messages, 3), np.int64),

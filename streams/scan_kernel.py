@@ -67,8 +67,7 @@ class World(NamedTuple):
     signal:    int64[signals, 2] — kind, slot
     range:     float64[signals, 2] in the unit — lowest and highest good value
     max_ahead: int64[classes] ms
-    ids:       of assets, in space 0, by index
-    cls:       int32[assets] — class index
+    ids:       of assets, in space 0, by index; value: class index
     mark:      int64[signals] — scratch: the last record that had the signal
     """
 
@@ -78,20 +77,23 @@ class World(NamedTuple):
     range: npt.NDArray[np.float64]
     max_ahead: npt.NDArray[np.int64]
     ids: Names
-    cls: npt.NDArray[np.int32]
     mark: npt.NDArray[np.int64]
 
 
 class Output(NamedTuple):
     """Columns to write: of messages taken, of their values, and of records left over.
 
-    message: int64[n, 4] — number of the record, asset, t in ms, index after its last value
-    slot:    int32[k]
-    value:   float64[k]
-    rest:    int64[r, 3] — number of the record, its first byte, the byte after its last
+    line:  int64[n]    — number of the record
+    asset: int32[n]; t: int64[n] ms
+    first: int32[n+1]  — index of its first value
+    slot:  int32[k]; value: float64[k]
+    rest:  int64[r, 3] — number of the record, its first byte, the byte after its last
     """
 
-    message: npt.NDArray[np.int64]
+    line: npt.NDArray[np.int64]
+    asset: npt.NDArray[np.int32]
+    t: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int32]
     slot: npt.NDArray[np.int32]
     value: npt.NDArray[np.float64]
     rest: npt.NDArray[np.int64]
@@ -107,17 +109,18 @@ def scan(
     lines are skipped. `now`: arrival in ms, NO_ARRIVAL if not known.
     """
     n, k, r = 0, 0, 0
+    out.first[0] = 0
     line, begin = 0, 0
     while begin < size:
         end = ends[line] if len(ends) > 0 else -1
         p, asset, t, after = read_message(buf, begin, k, line, now, world, out)
         if p >= 0 and buf[p] == NEWLINE and (p == end or end < 0) and p - begin <= MAX_BYTES:
-            out.message[n, 0] = line
-            out.message[n, 1] = asset
-            out.message[n, 2] = t
-            out.message[n, 3] = after
+            out.line[n] = line
+            out.asset[n] = asset
+            out.t[n] = t
             n += 1
             k = after
+            out.first[n] = k
             end = p
         else:
             blank = True
@@ -146,7 +149,7 @@ def read_message(
     p = skip(buf, begin)
     if buf[p] != OPEN:
         return -1, 0, 0, 0
-    seen, asset, cls, signal, t, arrival, first = 0, -1, -1, -1, 0, now, k
+    seen, asset, own, cls, signal, t, arrival, first = 0, -1, -1, -1, -1, 0, now, k
     more = True
     while more:
         p, key = read_key(buf, skip(buf, p + 1))
@@ -156,6 +159,7 @@ def read_message(
         if key == ASSET:
             bit = HAS_ASSET
             p, asset = read_name(buf, p, world.ids, 0)
+            own = world.ids.row[asset, VALUE]
         elif key == TIME or key == ARRIVAL:
             bit = HAS_TIME if key == TIME else HAS_ARRIVAL
             p, number = read_time(buf, p)
@@ -163,14 +167,14 @@ def read_message(
             arrival = number if key == ARRIVAL else arrival
         elif key == CLASS or (key == SIGNAL and asset >= 0):
             bit = HAS_CLASS if key == CLASS else HAS_SIGNAL
-            space = CLASSES if key == CLASS else 1 + world.cls[asset]
+            space = CLASSES if key == CLASS else 1 + own
             p, number = read_name(buf, p, world.names, space)
             cls = world.names.row[number, VALUE] if key == CLASS else cls
             signal = world.names.row[number, VALUE] if key == SIGNAL else signal
         elif (key == VALUES and asset >= 0) or (key == V and signal >= 0):
             bit = HAS_VALUES if key == VALUES else HAS_V
             only = -1 if key == VALUES else signal
-            p, k = read_values(buf, p, world.cls[asset], only, k, line, world, out)
+            p, k = read_values(buf, p, own, only, k, line, world, out)
         elif key == QUALITY or key == Q:
             bit = HAS_QUALITY if key == QUALITY else HAS_Q
             p = read_good(buf, p)
@@ -183,9 +187,9 @@ def read_message(
     narrow = seen & NARROW_NEEDS == NARROW_NEEDS and seen & NARROW_NEVER == 0
     if buf[p] != CLOSE or not (wide or narrow) or k - first > MAX_VALUES:
         return -1, 0, 0, 0
-    if cls >= 0 and cls != world.cls[asset]:
+    if cls >= 0 and cls != own:
         return -1, 0, 0, 0
-    if arrival != NO_ARRIVAL and t > arrival + world.max_ahead[world.cls[asset]]:
+    if arrival != NO_ARRIVAL and t > arrival + world.max_ahead[own]:
         return -1, 0, 0, 0
     return skip(buf, p + 1), asset, t, k
 
@@ -193,7 +197,7 @@ def read_message(
 @inlined
 def skip(buf: Bytes, p: int) -> int:
     """The first byte from p on that is no blank; a newline is none, as it ends the record."""
-    while buf[p] == SPACE or buf[p] == 9 or buf[p] == 13:
+    while buf[p] <= SPACE and (buf[p] == SPACE or buf[p] == 9 or buf[p] == 13):
         p += 1
     return p
 

@@ -156,7 +156,10 @@ def _enter(entry: npt.NDArray[np.int32], h: int, number: int) -> None:
 
 
 class IdTable:
-    """The ids of assets as a table that grows with the registry: all in space 0, number = index."""
+    """The ids of assets as a table that grows with the registry: all in space 0, number = index.
+
+    Their value is the index of the asset's class, which does not change.
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -164,13 +167,13 @@ class IdTable:
         self._row = np.zeros((1, 4), np.int64)
         self._blob = np.zeros(256, np.uint8)
 
-    def names(self, ids: list[str]) -> Names:
+    def names(self, ids: list[str], cls: npt.NDArray[np.int32]) -> Names:
         """The table of all ids, those entered that have come since the last call."""
         if len(ids) > self._count:
-            self._extend([one.encode() for one in ids[self._count :]])
+            self._extend([one.encode() for one in ids[self._count :]], cls)
         return Names(self._entry, self._row, self._blob)
 
-    def _extend(self, new: list[bytes]) -> None:
+    def _extend(self, new: list[bytes], cls: npt.NDArray[np.int32]) -> None:
         begin, count = self._count, self._count + len(new)
         used = int(self._row[begin - 1, START] + self._row[begin - 1, LENGTH]) if begin else 0
         length = np.array([len(one) for one in new], np.int64)
@@ -182,7 +185,7 @@ class IdTable:
         self._row[begin:count, SPACE] = 0
         self._row[begin:count, START] = used + np.cumsum(length) - length
         self._row[begin:count, LENGTH] = length
-        self._row[begin:count, VALUE] = np.arange(begin, count)
+        self._row[begin:count, VALUE] = cls[begin:count]
         self._blob[used:end] = np.frombuffer(b"".join(new), np.uint8)
         if 2 * count > len(self._entry):
             self._entry = np.full(_capacity(count), -1, np.int32)
