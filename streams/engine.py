@@ -14,6 +14,7 @@ from rules import layout as k
 from rules import vm
 from rules.model import Asset, Pack
 from streams import snapshot
+from streams.activate import Activation, carry_over
 from streams.assets import Assets
 from streams.intake import Batch, Intake
 from streams.plant import Jobs, Plant, Programs, advance, entry, job
@@ -161,6 +162,53 @@ class Engine:
             state[alarm + k.ESCALATE_AT] = np.nan
         return None, []
 
+    # Activation -------------------------------------------------------------------------------
+
+    def activate(self, pack: Pack, t: int) -> Activation:
+        """A changed pack takes over at `t`; the instants before it run first, under the old one.
+
+        Assets of a class that is gone are forgotten, with their alarms cleared.
+        """
+        self._enrol()
+        found: list[Transition] = []
+        for number, plant in enumerate(self.plants):
+            found += self._run(number, advance(plant.due_before(t * 8), t * 8))
+        programs = Programs(pack, self.zone)
+        fresh = {name: Plant(programs, name) for name in pack.classes}
+        done = []
+        for plant, owners in zip(self.plants, self.owners, strict=True):
+            to = fresh.get(plant.cls.name, Plant(programs.without(plant.cls), plant.cls.name))
+            done.append(carry_over(plant, to, t, [self.assets.ids[n] for n in owners]))
+        self._readdress(pack, programs, list(fresh.values()))
+        return Activation(
+            tuple(name for one in done for name in one.anew),
+            tuple(name for one in done for name in one.gone),
+            tuple(in_order([*found, *(tr for one in done for tr in one.transitions)])),
+        )
+
+    def _readdress(self, pack: Pack, programs: Programs, plants: list[Plant]) -> None:
+        """Takes the plants of a new pack, and numbers their assets anew."""
+        old, owners = self.assets, self.owners
+        at = {plant.cls.name: i for i, plant in enumerate(self.plants)}
+        self.pack, self.programs, self.plants = pack, programs, plants
+        self.assets, self.rows, self.owners = Assets(pack), [], [[] for _ in plants]
+        self.inventory = 0
+        places = sorted(
+            (number, cls, row)
+            for cls, plant in enumerate(plants) if plant.cls.name in at
+            for row, number in enumerate(owners[at[plant.cls.name]])
+        )  # fmt: skip
+        for number, cls, row in places:
+            given = plants[cls].given.get(row)
+            if given is not None:
+                self.assets.add(given)
+                self.inventory += 1
+            else:
+                self.assets.hear(old.ids[number], cls)
+            self.owners[cls].append(len(self.rows))
+            self.rows.append(row)
+        self.intake = Intake(pack, self.assets)
+
     # Snapshots --------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -205,17 +253,14 @@ class Engine:
         """Runs jobs of one class and says what they changed."""
         if not len(jobs.asset):
             return []
-        found = []
+        found: list[Transition] = []
         plant, owners, ids = self.plants[cls], self.owners[cls], self.assets.ids
         for table, values in plant.run(jobs):
             for row, shown in zip(table.tolist(), values.tolist(), strict=True):
-                rule = plant.rule(row[k.O_RULE])
+                t, asset, rule, kind, severity, announced, raised, since, level = row
                 found.append(Transition(
-                    t=row[k.O_T], asset=ids[owners[row[k.O_ASSET]]], rule=rule.id,
-                    kind=k.KINDS[row[k.O_KIND]], severity=row[k.O_SEVERITY],
-                    announced=bool(row[k.O_ANNOUNCED]), raised=row[k.O_RAISED],
-                    since=row[k.O_SINCE], level=row[k.O_LEVEL],
-                    values=tuple(shown[: plant.shown(row[k.O_RULE])]),
+                    t, ids[owners[asset]], plant.rule(rule).id, k.KINDS[kind], severity,
+                    announced == 1, False, raised, since, level, tuple(shown[: plant.shown(rule)]),
                 ))  # fmt: skip
         return found
 

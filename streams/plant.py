@@ -79,18 +79,29 @@ class Programs:
         return self._classes[cls]
 
 
+    def without(self, cls: AssetClass) -> Programs:
+        """Programs for a class that is gone: it has no rules any more."""
+        return Programs(Pack({cls.name: cls}, (), (), {}), self.zone)
+
+
 class Plant:
     """The rows of one class's assets."""
 
     def __init__(self, programs: Programs, cls: str) -> None:
         self.programs = programs
         self.cls: AssetClass = programs.pack.classes[cls]
-        self.compiled = programs.of(cls)
+        self._use(programs.of(cls))
         self.count = 0
         self.given: dict[int, Asset] = {}      # row -> what an inventory said of it
         self.variants: list[Rule] = []
         self._variant: dict[tuple[str, str], int] = {}
         self.memory = self._memory(0)
+
+    def _use(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.cells = int(compiled.program.scalars[S_CELLS])
+        rows = compiled.program.rules
+        self._shown: list[int] = (rows[:, k.R_PIECE_END] - rows[:, k.R_PIECE]).tolist()
 
     # Rows -------------------------------------------------------------------------------------
 
@@ -144,7 +155,7 @@ class Plant:
         defaults. Assets with overrides are added before anything runs."""
         own = [self._variants_of(asset) for asset in assets]
         if len(self.variants) > len(self.compiled.variants):
-            self.compiled = self.programs.of(self.cls.name, self.variants)
+            self._use(self.programs.of(self.cls.name, self.variants))
             self.memory = self._memory(0)
         self.reserve(self.count + len(assets))
         for asset, variants in zip(assets, own, strict=True):
@@ -210,12 +221,11 @@ class Plant:
 
     def rule(self, number: int) -> Rule:
         """The rule of a number that the interpreter uses."""
-        return self.compiled.rules[number - int(self.compiled.program.scalars[S_CELLS])]
+        return self.compiled.rules[number - self.cells]
 
     def shown(self, number: int) -> int:
         """How many values a rule's transitions show."""
-        row = self.compiled.program.rules[number]
-        return int(row[k.R_PIECE_END] - row[k.R_PIECE])
+        return self._shown[number]
 
     # Running ----------------------------------------------------------------------------------
 

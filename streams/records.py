@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from connectors.base import Message
 
 __all__ = ["Command", "CommandKind", "Message", "Refusal", "Transition", "TransitionKind"]
@@ -15,8 +17,7 @@ TransitionKind = Literal[
 CommandKind = Literal["reset", "acknowledge", "step", "set"]
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True):
     """A change of an alarm's state, at the exact instant of the change.
 
     `severity` is 1 to 4; of `cleared` and `returned`, the last one. `since` is when the condition
