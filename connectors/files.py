@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.base import Message
+from rules.records import Message
 
 LINE = 1 << 20           # longest line read, characters
 TEP_PERIOD_MS = 180_000

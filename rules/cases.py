@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rules.errors import Problem
 from rules.model import SEVERITY_NAMES, Asset, Pos
-from streams.records import Command, Message, Transition, TransitionKind
+from rules.records import Command, Message, Transition, TransitionKind
 
 NOWHERE = Pos("", 0, 0)
 #: These count for every rule that `expect` names; other kinds only where a line names them.

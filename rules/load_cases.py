@@ -16,7 +16,7 @@ from rules.load_series import series
 from rules.load_values import span
 from rules.model import Asset, Pack, Pos, Signal
 from rules.reader import Mapping, Node, Scalar, Sequence, describe
-from streams.records import Command, Message
+from rules.records import Command, Message
 
 ONE = "asset"                # the id of the asset of a test that has one
 

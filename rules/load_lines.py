@@ -10,7 +10,7 @@ from rules.errors import Problems, near
 from rules.load_values import integer, typed
 from rules.model import SEVERITIES, Asset, Pack, Pos, Signal
 from rules.reader import Mapping, Node, Scalar, Sequence, describe
-from streams.records import Command, CommandKind, TransitionKind
+from rules.records import Command, CommandKind, TransitionKind
 
 KINDS: tuple[TransitionKind, ...] = get_args(TransitionKind)
 COMMANDS: tuple[CommandKind, ...] = get_args(CommandKind)

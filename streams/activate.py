@@ -16,8 +16,8 @@ import numpy.typing as npt
 from rules import layout as k
 from rules.compile import Compiled, Part, conditions_of, pieces
 from rules.model import Rule, Signal
+from rules.records import Transition
 from streams.plant import Plant
-from streams.records import Transition
 
 
 @dataclass(frozen=True)

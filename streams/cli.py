@@ -28,7 +28,7 @@ from streams.cli_common import (
 )
 
 if TYPE_CHECKING:
-    from streams.records import Transition
+    from rules.records import Transition
     from streams.run.replay import Replay
 
 app = typer.Typer(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rules.errors import Invalid, Problem
+from rules.records import Command, Message, Transition
 from streams.cli_common import (
     FAILED,
     JsonOption,
@@ -28,7 +29,6 @@ from streams.cli_common import (
     say_json,
     tell,
 )
-from streams.records import Command, Message, Transition
 
 if TYPE_CHECKING:
     from rules.cases import Case

@@ -13,12 +13,12 @@ import numpy as np
 from rules import layout as k
 from rules import vm
 from rules.model import Asset, Pack
+from rules.records import Command, Message, Refusal, Transition
 from streams import snapshot
 from streams.activate import Activation, carry_over
 from streams.assets import Assets
 from streams.intake import Batch, Intake
 from streams.plant import Jobs, Plant, Programs, advance, entry, job
-from streams.records import Command, Message, Refusal, Transition
 
 Outcome = tuple[Refusal | None, list[Transition]]
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from rules.model import Asset, Group, Pack
+from rules.records import Command, Refusal, Transition, TransitionKind
 from rules.tree import signals
 from streams.group_cells import BEGINNING, Cell, Raise
 from streams.group_levels import LevelState
-from streams.records import Command, Refusal, Transition, TransitionKind
 
 #: An attribute of an asset as text, or None where it has none: (asset, attribute) -> text.
 AttributeOf = Callable[[str, str], str | None]

@@ -13,8 +13,8 @@ from typing import Literal
 
 from rules.compile import pieces
 from rules.model import SEVERITY_NAMES, Group, Message, Pack, Piece, Rule, Signal, Text
+from rules.records import Transition
 from rules.tree import Expr
-from streams.records import Transition
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")

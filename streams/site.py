@@ -12,11 +12,11 @@ from heapq import heappop, heappush
 import msgspec
 
 from rules.model import Asset, Attribute, Pack
+from rules.records import Command, Message, Refusal, Transition
 from streams.engine import Engine, in_order
 from streams.groups import Groups
 from streams.intake import Batch, Scanned
 from streams.plant import Programs
-from streams.records import Command, Message, Refusal, Transition
 
 #: Tells what became of a command that waited for its time.
 Told = Callable[[Refusal | None], None]

@@ -9,8 +9,8 @@ from random import Random
 
 from rules.load import load_texts
 from rules.model import Pack
-from streams.engine import Engine
-from streams.records import Message, Transition
+from rules.records import Command, Message, Transition
+from streams.site import Site
 from tests.oracle import Oracle
 from tests.random_packs import Case, Op, Order, Tick
 
@@ -91,20 +91,28 @@ def in_batches(case: Case, random: Random) -> Batches:
 def by_engine(case: Case, batches: Batches | None = None, saves: float = 0.0) -> list[Transition]:
     """What the engine finds; `saves` is how often it is saved and restored between batches."""
     pack = pack_of(case.text())
-    engine = Engine(pack, inventory=case.inventory, start=case.start)
+    site = Site(pack, inventory=case.inventory, start=case.start)
     random = Random(case.seed)
     found: list[Transition] = []
     for batch in one_by_one(case) if batches is None else batches:
         if random.random() < saves:
-            engine = Engine.restore(pack, engine.snapshot())
+            site = Site.restore(pack, site.snapshot())
         match batch[0]:
             case Message():
-                found += engine.messages([op for op in batch if isinstance(op, Message)])
+                found += site.messages([op for op in batch if isinstance(op, Message)])
             case Tick(now=now):
-                found += engine.tick(now)
+                found += site.tick(now)
             case Order(command=command, t=t):
-                found += engine.command(command, t)[1]
-    return found + engine.run_until(case.until)
+                found += order(site, command, t)
+    return found + site.run_until(case.until)
+
+
+def order(site: Site, command: Command, t: int) -> list[Transition]:
+    """Give an order; one to a group waits until the groups have come to its time."""
+    if command.group:
+        site.schedule(command, t, lambda _refusal: None)
+        return []
+    return site.command(command, t)[1]
 
 
 def more_ticks(case: Case, random: Random) -> Case:

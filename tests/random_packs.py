@@ -15,7 +15,7 @@ from random import Random
 from ruamel.yaml import YAML
 
 from rules.model import Asset
-from streams.records import Command, Message
+from rules.records import Command, Message
 from tests.random_rules import Author
 
 BASE = 1_700_006_380_000  # 20 s before a full hour

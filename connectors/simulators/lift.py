@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from connectors.base import Message
+from rules.records import Message
 
 FLOOR_M = 3.0
 HEARTBEAT_MS = 60_000

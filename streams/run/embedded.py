@@ -26,8 +26,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from connectors.files import RecordingError
 from rules.load import load
 from rules.model import Group, Pack, Rule
+from rules.records import Message, Transition
 from streams.ledger import meaning
-from streams.records import Message, Transition
 from streams.render import Language, alert, catalogue
 from streams.run.board import Board
 from streams.run.journal import Journal, JournalError, opened

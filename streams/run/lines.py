@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from rules.records import Command, CommandKind
 from streams.decode import MAX_BYTES, Refuse, time_ms
-from streams.records import Command, CommandKind
 
 #: No line is read further: one byte more than a message may have, so that it is told as too large.
 MAX_LINE = MAX_BYTES + 1

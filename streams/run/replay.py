@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rules.model import Asset, Pack
+from rules.records import Refusal, Transition
 from streams.assets import Assets
 from streams.intake import Intake
-from streams.records import Refusal, Transition
 from streams.run.lines import LineError, Order, Tick, command, control, read
 from streams.site import Site
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from connectors.files import Recording, class_of, has_times, merged, messages
 from connectors.simulators import lift
 from rules.model import Asset, AssetClass, Pack
-from streams.records import Message
+from rules.records import Message
 
 HOME = Path(__file__).resolve().parents[2]
 DEMO = HOME / "deploy" / "demo"

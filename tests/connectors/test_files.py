@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import Message
 from connectors.files import (
     TEP_COLUMNS,
     Recording,
@@ -14,6 +13,7 @@ from connectors.files import (
     merged,
     messages,
 )
+from rules.records import Message
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
 HOUR = 3_600_000

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from rules.model import Asset, AssetClass, Piece, Rule
+from rules.records import Command, Message, Transition
 from rules.tree import (
     ActiveRef,
     AttributeRef,
@@ -21,7 +22,6 @@ from rules.tree import (
     TextIn,
     walk,
 )
-from streams.records import Command, Message, Transition
 from tests.oracle.functions import Here, Trace
 from tests.oracle.log import ceased
 from tests.oracle.machine import Alarm
@@ -334,8 +334,10 @@ class AssetOracle:
             return []
         found = self.advance((max(t, self.at[0]), COMMAND))
         alarm = self.alarms.get(command.target)
+        channel = self.channels.get(command.target)
         if command.kind == "set":
-            channel = self.channels[command.target]
+            if channel is None or not channel.signal.operator:
+                return found
             value = reading(channel.signal, command.value)
             channel.samples.append(Sample(t, self.at[0], value))
         elif alarm is not None and command.kind == "reset":

@@ -14,8 +14,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from rules.model import SEVERITIES, Asset, Pack
+from rules.records import Command, Message, Transition
 from rules.units import milliseconds, quantity
-from streams.records import Command, Message, Transition
 from tests.oracle import Oracle
 
 KINDS = ("raised", "level", "returned", "cleared", "stale", "fresh", "suppressed", "unsuppressed")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rules.model import Group, Rule, Text
+from rules.records import Command, Transition
 from rules.tree import AttributeRef, Const, Expr, Op, SignalRef
-from streams.records import Command, Transition
 from tests.oracle.machine import Alarm
 from tests.oracle.values import COMMAND, MESSAGE, Position, Value, apply, known
 
@@ -98,6 +98,7 @@ class GroupsOracle:
         self.groups, self.key_of, self.members = groups, key_of, members
         self.keys: dict[tuple[str, str], Key] = {}
         self.waiting: list[Transition] = []
+        self.orders: list[tuple[int, Command]] = []
         self.clock: Position = (-(2**62), MESSAGE)
 
     def add(self, transitions: list[Transition]) -> None:
@@ -116,6 +117,7 @@ class GroupsOracle:
         while True:
             begin = self.clock[0]
             places = [max((w.t, MESSAGE), (begin, MESSAGE)) for w in self.waiting]
+            places += [max((t, COMMAND), self.clock) for t, _ in self.orders]
             places += [p for key in self.keys.values() for p in key.instants()]
             if not places or min(places) >= until:
                 break
@@ -133,6 +135,10 @@ class GroupsOracle:
                 concerned += self.give(transition, at[0])
         self.clock = max(self.clock, at)
         found: list[Transition] = []
+        if at[1] >= COMMAND:
+            now_due = [c for t, c in self.orders if (t, COMMAND) <= at]
+            self.orders = [(t, c) for t, c in self.orders if (t, COMMAND) > at]
+            found += [tr for c in now_due for tr in self.obey(c, at)]
         for key in dict.fromkeys(id(k) for k in concerned):
             member = next(k for k in concerned if id(k) == key)
             member.at = max(member.at, at)
@@ -149,12 +155,15 @@ class GroupsOracle:
                 keys[-1].take(transition, t)
         return keys
 
-    def command(self, command: Command, t: int) -> list[Transition]:
-        """A reset of a group's alarm, after what happens at that very time."""
-        found = self.advance((t, COMMAND))
-        key = self.keys.get((command.target, command.asset))
-        if key is None or command.kind != "reset":
-            return found
-        key.at = max(key.at, (t, COMMAND))
-        return found + key.alarm.reset(key) + key.alarm.step(key)
+    def order(self, command: Command, t: int) -> None:
+        """A reset of a group's alarm at t, after the alarms of that very time."""
+        if command.kind == "reset":
+            self.orders.append((t, command))
 
+    def obey(self, command: Command, at: Position) -> list[Transition]:
+        """Do what is ordered."""
+        key = self.keys.get((command.target, command.asset))
+        if key is None:
+            return []
+        key.at = max(key.at, at)
+        return key.alarm.reset(key) + key.alarm.step(key)

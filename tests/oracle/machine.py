@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rules.model import Level, Rule, Samples
+from rules.records import Transition, TransitionKind
 from rules.tree import Expr
-from streams.records import Transition, TransitionKind
 from tests.oracle.values import DELAY, ESCALATION, Position, Value, conjunction, negation, truth
 
 
@@ -165,7 +165,8 @@ class Alarm:
     suppressed: bool = False
     announced: bool = False
     owed: bool = False
-    raised: int = 0
+    raised: int = 0                 # when it was raised last
+    raises: int = 0                 # how often
     answered: bool = False          # what ends the escalation was done
     escalated: bool = False
 
@@ -180,13 +181,14 @@ class Alarm:
     def step(self, scene: Scene) -> list[Transition]:
         """Take one evaluation."""
         unless = None if self.rule.unless is None else scene.value(self.rule.unless)
-        before = self.suppressed
+        before, raises = self.suppressed, self.raises
         if unless is not None:
             self.suppressed = bool(unless)
         for machine in self.machines:
             machine.step(scene)
         found = self.life(scene) + self.staleness(scene)
-        if before != self.suppressed and self.state != "normal":
+        still = self.state != "normal" and raises == self.raises
+        if before != self.suppressed and still:
             found += self.turn(scene)
         return found
 
@@ -201,6 +203,7 @@ class Alarm:
         if self.state != "active":
             self.state, self.severity, self.stale = "active", max(levels), False
             self.raised, self.answered, self.escalated = scene.at[0], False, False
+            self.raises += 1
             self.announced = not (self.suppressed or self.rule.shadow)
             self.owed = self.owed or self.announced
             return [self.transition(scene, "raised", self.announced)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rules.model import Asset, Group, Pack
-from streams.records import Command, Message, Transition
+from rules.records import Command, Message, Transition
 from tests.oracle.asset import AssetOracle
 from tests.oracle.groups import GroupsOracle
 from tests.oracle.values import MESSAGE, STALE
@@ -93,13 +93,10 @@ class Oracle:
         return found + self.groups.advance((t, STALE + 1))
 
     def command(self, command: Command, t: int) -> list[Transition]:
-        """Do what an operator orders at t."""
+        """Do what an operator orders at t; an order to a group waits until the groups are there."""
         if command.group:
-            found: list[Transition] = []
-            for oracle in self.assets.values():
-                found += oracle.advance((t, MESSAGE))
-            self.groups.add(found)
-            return found + self.groups.command(command, t)
+            self.groups.order(command, t)
+            return []
         if command.asset not in self.assets:
             return []
         found = self.assets[command.asset].command(command, t)

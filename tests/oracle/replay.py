@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from rules.model import SEVERITY_NAMES, Asset, AssetClass, Pack
-from streams.records import Message, Transition
+from rules.records import Message, Transition
 from tests.oracle import Oracle
 
 Line = dict[str, object]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rules.cases import Case, Moment, run_case
 from rules.load import load, load_texts
 from rules.model import SEVERITIES, Asset
-from streams.records import Command, Message, Transition, TransitionKind
+from rules.records import Command, Message, Transition, TransitionKind
 
 ACCEPTANCE = Path(__file__).resolve().parent.parent / "acceptance"
 PACK = """

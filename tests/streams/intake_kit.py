@@ -34,7 +34,7 @@ PUMP = AssetClass(
     max_ahead=1_000,
 )
 PACK = Pack({"lift": LIFT, "pump": PUMP}, (), (), {})
-SLOT = {**LIFT.slots(), **LIFT.event_slots()}
+SLOT: dict[str | tuple[str, int], int] = {**LIFT.slots(), **LIFT.event_slots()}
 
 
 def intake(pack: Pack = PACK, unknown_assets: str = "accept", fast: bool = False) -> Intake:
@@ -60,7 +60,7 @@ def assert_same(one: Scanned, other: Scanned) -> None:
 
 
 def plain(batch: Batch) -> list[tuple[int, int, list[tuple[int, float]]]]:
-    """The messages of a batch as (asset, t, [(slot, value), …]); NaN as None would not compare."""
+    """The messages of a batch as (asset, t, [(slot, value), …])."""
     return [
         (
             int(batch.asset[i]),

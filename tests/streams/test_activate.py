@@ -8,8 +8,8 @@ import pytest
 
 from rules.load import load
 from rules.model import Asset, Pack
+from rules.records import Message
 from streams.engine import Engine
-from streams.records import Message
 
 BASE = """
 classes:

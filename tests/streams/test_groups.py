@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pytest
 
 from rules.model import Asset, Group, Level, Message, Pack, Text
+from rules.records import Command, Transition
 from rules.tree import Const, Expr, Op, SignalRef
 from streams.group_levels import LevelState, value
 from streams.groups import Groups
-from streams.records import Command, Transition
 
 RED, ORANGE, YELLOW = 4, 3, 2
 

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from rules.model import Level, Message, Piece, Rule, Signal, Text
+from rules.records import Transition
 from rules.tree import Const, SignalRef
-from streams.records import Transition
 from streams.render import alert, number, rfc3339, said_of, span, text, value
 
 PRESSURE = Piece("pressure", SignalRef("pressure"), "kPa")

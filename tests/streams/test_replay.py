@@ -10,7 +10,7 @@ import pytest
 from rules.load import load, load_texts
 from rules.load_assets import read_inventory
 from rules.model import SEVERITY_NAMES, Pack
-from streams.records import Transition
+from rules.records import Transition
 from streams.run.replay import BATCH, DataError, Replay, replay
 
 RUNS = Path(__file__).parent.parent / "acceptance" / "runs"

@@ -105,7 +105,7 @@ def test_codes_hash_alike_compiled_and_plain() -> None:
 
 
 names = st.sampled_from([*LIFT.signals, "温度", "unheard", "spee", "speedy", "", 'a"b'])
-words = st.sampled_from(["stopped", "running", "off", "mains_lost", "alarm", "released", "x", "good"])
+words = st.sampled_from(["stopped", "running", "off", "mains_lost", "alarm", "released", "x"])
 plain_values = st.one_of(
     st.none(),
     st.booleans(),
@@ -165,7 +165,8 @@ def texts(draw: st.DrawFn) -> bytes:
     kind = draw(st.integers(0, 5))
     if kind == 0:  # a byte changed, taken out or put in
         at = draw(st.integers(0, len(text)))
-        byte = draw(st.sampled_from([b'"', b"\\", b"{", b"}", b",", b":", b"0", b"e", b"\xff", b" "]))
+        bytes_ = [b'"', b"\\", b"{", b"}", b",", b":", b"0", b"e", b"\xff", b" "]
+        byte = draw(st.sampled_from(bytes_))
         text = text[:at] + draw(st.sampled_from([byte, b""])) + text[at + draw(st.integers(0, 1)) :]
     elif kind == 1:
         text = text[: draw(st.integers(0, len(text)))]
@@ -185,14 +186,14 @@ nows = st.sampled_from([None, 0, 1_000, -5, 10**12])
 @given(st.lists(texts(), max_size=5), nows)
 @example([b""], None)
 @example([b"", b" ", LINE.encode(), b""], None)
-def test_records_and_lines_come_out_as_by_the_slow_way(records: list[bytes], now: int | None) -> None:
+def test_records_and_lines_come_out_alike(records: list[bytes], now: int | None) -> None:
     both(records, now)
     both(b"\n".join(records), now)
 
 
 @slow_to_make
 @given(st.lists(st.binary(max_size=60) | texts(), max_size=4))
-def test_hostile_bytes_come_out_as_by_the_slow_way(records: list[bytes]) -> None:
+def test_hostile_bytes_come_out_alike(records: list[bytes]) -> None:
     both(records)
     both(b"".join(records))
 
@@ -232,7 +233,7 @@ def test_hostile_bytes_come_out_as_by_the_slow_way(records: list[bytes]) -> None
         LINE + "\n" + LINE,
     ],
 )
-def test_odd_forms_come_out_as_by_the_slow_way(text: str) -> None:
+def test_odd_forms_come_out_alike(text: str) -> None:
     both([text.encode(), LINE.encode()])
     both(text.encode() + b"\r\n\n" + LINE.encode())
 

@@ -6,7 +6,7 @@ import pytest
 
 from rules.load import load_texts
 from rules.model import Asset, Pack
-from streams.records import Command, Message, Refusal
+from rules.records import Command, Message, Refusal
 from streams.site import Site
 
 RULES = """

@@ -4,8 +4,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from connectors.base import Message
 from connectors.simulators.lift import HEARTBEAT_MS, Bank, Travel, incidents_of, messages
+from rules.records import Message
 
 HOUR = 3_600_000
 

@@ -7,10 +7,6 @@ from typing import Literal
 
 import msgspec
 
-from connectors.base import Message
-
-__all__ = ["Command", "CommandKind", "Message", "Refusal", "Transition", "TransitionKind"]
-
 TransitionKind = Literal[
     "raised", "level", "cleared", "returned", "stale", "fresh", "suppressed", "unsuppressed"
 ]
@@ -58,3 +54,18 @@ class Refusal:
     """Why a command changed nothing."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of an asset as plain values, for tests, files and simulators (bytes take the
+    fast way). A value is a number, bool, state's name or code, list of codes or names, or None
+    (bad quality).
+    """
+
+    asset: str
+    cls: str
+    t: int
+    values: dict[str, object]
+    arrival: int | None = None
+    historical: bool = False
