@@ -97,13 +97,16 @@ def replay(
 
 def _time(text: str) -> int:
     """A time in ms since 1970, from that number or RFC 3339."""
-    from streams.decode import Refuse, time_ms  # noqa: PLC0415 - start-up
+    from streams.decode import MS_BELOW, Refuse, time_ms  # noqa: PLC0415 - start-up
 
     try:
-        return int(text) if text.lstrip("-").isdigit() else time_ms(text)
+        t = int(text) if text.lstrip("-").isdecimal() else time_ms(text)
+        if abs(t) < MS_BELOW:
+            return t
     except (Refuse, ValueError):
-        expected = "ms since 1970 or RFC 3339 with an offset, as 2026-03-01T06:00:00Z"
-        raise typer.BadParameter(f"--until {text!r}: expected {expected}") from None
+        pass
+    expected = "ms since 1970 or RFC 3339 with an offset, as 2026-03-01T06:00:00Z"
+    raise typer.BadParameter(f"--until {text!r}: expected {expected}")
 
 
 def _plain(transition: Transition) -> dict[str, object]:

@@ -93,6 +93,7 @@ def test_commands_that_run_no_rules_do_not_load_the_engine(words: list[str]) -> 
         ["replay", "--rules", str(PACK), "--data", "/none"],
         ["replay", "--rules", str(PACK), "--data", str(ROOT)],
         ["replay", "--rules", str(PACK), "--data", __file__, "--until", "soon"],
+        ["replay", "--rules", str(PACK), "--data", __file__, "--until", "9" * 30],
         ["replay", "--rules", str(PACK), "--data", __file__, "--zone", "Mars/Olympus"],
         ["replay", "--rules", str(PACK), "--data", __file__, "--inventory", "/none"],
         ["replay", "--data", __file__],
@@ -312,15 +313,22 @@ def shell(tmp_path: Path) -> Shell:
     tools = tmp_path / "tools"
     tools.mkdir()
     python = sys.executable
+    # Modules from where they are, with what is compiled already: the copy is only a place to work.
+    cache = os.environ.get("NUMBA_CACHE_DIR", "")
+    kept = f'PYTHONPATH="{ROOT}" NUMBA_CACHE_DIR="{cache}"'
     scripts = {
         "tocsin": f'exec {python} -m streams.cli "$@"',
-        "make": f'exec "$(command -v -p make)" -o setup BIN={Path(python).parent} '
+        "make": f'exec "$(command -v -p make)" -o setup BIN={Path(python).parent} {kept} '
                 'ARGS="--headless --speed 0" "$@"',
     }  # fmt: skip
     for name, line in scripts.items():
         (tools / name).write_text(f"#!/bin/sh\n{line}\n")
         (tools / name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONSAFEPATH": "1",
+    }
 
     def run(block: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
