@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NoReturn
 
-from streams import records
+from rules import records
 from streams.assets import is_asset_id
 from streams.reasons import Reason
 

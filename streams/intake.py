@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from rules import records
 from rules.model import Pack
-from streams import records
 from streams.assets import Assets
 from streams.decode import decode, from_message
 from streams.readings import KEPT_BYTES, Draft, Readings, Record, Refused

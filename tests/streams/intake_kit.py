@@ -34,7 +34,7 @@ PUMP = AssetClass(
     max_ahead=1_000,
 )
 PACK = Pack({"lift": LIFT, "pump": PUMP}, (), (), {})
-SLOT: dict[str | tuple[str, int], int] = {**LIFT.slots(), **LIFT.event_slots()}
+SLOT: dict[str | tuple[str, int], int] = dict([*LIFT.slots().items(), *LIFT.event_slots().items()])
 
 
 def intake(pack: Pack = PACK, unknown_assets: str = "accept", fast: bool = False) -> Intake:
