@@ -19,7 +19,7 @@ KERNEL = {"cache": True, "error_model": "numpy", "_nrt": False}
 
 _ROOT = Path(__file__).parent
 _SOURCES = [_ROOT / f"{name}.py" for name in (
-    "jit", "layout", "compile", "windows", "state", "interpret", "machine", "vm",
+    "jit", "layout", "compile", "ring", "held", "samples", "since", "state", "interpret", "machine", "vm",
 )] + sorted((_ROOT.parent / "streams").glob("scan*.py"))  # fmt: skip
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 
 from rules import layout as k
+from rules.held import held_window
 from rules.jit import kernel
-from rules.windows import held_window, sample_window, since_window, time_to_window
+from rules.samples import sample_window, time_to_window
+from rules.since import since_window
 
 _NAN = math.nan
 

@@ -56,7 +56,7 @@ class Memory(NamedTuple):
         reached, of the first message, of the last (or the start); MARK: A_HEARD | A_SILENT
     attr: float64[rows, attributes] — number, code, 0/1, or the number of a text
     variant: int32[rows or 1, rules] — row of Program.rules for this asset
-    pool: float64[…], heads: int64[HEADS] — rings of windows (rules.windows); floor and counts
+    pool: float64[…], heads: int64[HEADS] — rings of windows (rules.ring); floor and counts
     out: int64[n, OUT_WIDTH], values: float64[n, pieces] — transitions and what they show
     scratch: uint8[4, …] — TOUCHED, EVENTS, DIRTY, AGAIN
     """

@@ -57,6 +57,7 @@ class Scanner:
         self._range = np.array([(one.low, one.high) for one in signals]).reshape(-1, 2)
         self._range[self._signal[:, 0] == kernel.EVENTS] = -np.inf, np.inf
         self._max_ahead = np.array([cls.max_ahead for cls in classes], np.int64)
+        self._hint = np.full(len(signals) + len(classes), -1, np.int64)
         self._out = _room(0, 0)
 
     def scan(self, data: bytes | list[bytes], now: int | None) -> Taken:
@@ -93,6 +94,7 @@ class Scanner:
             max_ahead=self._max_ahead,
             ids=self._ids.names(self._assets.ids, self._assets.cls),
             mark=np.full(len(self._signal), -1, np.int64),
+            hint=self._hint,
         )
 
 

@@ -23,7 +23,9 @@ from streams.scan_tables import (
     CODE_VALUE,
     FNV_BASIS,
     FNV_PRIME,
+    LENGTH,
     M32,
+    START,
     VALUE,
     Codes,
     Names,
@@ -33,7 +35,7 @@ from streams.scan_tables import (
 )
 
 NUMBER, BOOL, STATES, EVENTS, CLOSED = range(5)  # kinds of signals; an operator's is CLOSED
-CLASSES = 0  # the space of the classes' names; class c's signals 1 + c; then the signals' states
+CLASSES = 0  # the space of the classes' names; of class c's signals 1 + c; then of signals' states
 
 NO_ARRIVAL = -(1 << 62)
 
@@ -69,6 +71,8 @@ class World(NamedTuple):
     max_ahead: int64[classes] ms
     ids:       of assets, in space 0, by index; value: class index
     mark:      int64[signals] — scratch: the last record that had the signal
+    hint:      int64[signals + classes] — number of the name that came last after a signal, or
+               first of a class; it saves a look-up where it holds, and is never trusted
     """
 
     names: Names
@@ -78,6 +82,7 @@ class World(NamedTuple):
     max_ahead: npt.NDArray[np.int64]
     ids: Names
     mark: npt.NDArray[np.int64]
+    hint: npt.NDArray[np.int64]
 
 
 class Output(NamedTuple):
@@ -149,7 +154,7 @@ def read_message(
     p = skip(buf, begin)
     if buf[p] != OPEN:
         return -1, 0, 0, 0
-    seen, asset, own, cls, signal, t, arrival, first = 0, -1, -1, -1, -1, 0, now, k
+    seen, asset, own, signal, t, arrival, first = 0, -1, -1, -1, 0, now, k
     more = True
     while more:
         p, key = read_key(buf, skip(buf, p + 1))
@@ -165,12 +170,13 @@ def read_message(
             p, number = read_time(buf, p)
             t = number if key == TIME else t
             arrival = number if key == ARRIVAL else arrival
-        elif key == CLASS or (key == SIGNAL and asset >= 0):
-            bit = HAS_CLASS if key == CLASS else HAS_SIGNAL
-            space = CLASSES if key == CLASS else 1 + own
-            p, number = read_name(buf, p, world.names, space)
-            cls = world.names.row[number, VALUE] if key == CLASS else cls
-            signal = world.names.row[number, VALUE] if key == SIGNAL else signal
+        elif key == CLASS and asset >= 0:
+            bit = HAS_CLASS
+            p = read_known(buf, p, world.names, own)  # the first names are the classes', in order
+        elif key == SIGNAL and asset >= 0:
+            bit = HAS_SIGNAL
+            p, number = read_name(buf, p, world.names, 1 + own)
+            signal = world.names.row[number, VALUE]
         elif (key == VALUES and asset >= 0) or (key == V and signal >= 0):
             bit = HAS_VALUES if key == VALUES else HAS_V
             only = -1 if key == VALUES else signal
@@ -186,8 +192,6 @@ def read_message(
     wide = seen & WIDE_NEEDS == WIDE_NEEDS and seen & WIDE_NEVER == 0
     narrow = seen & NARROW_NEEDS == NARROW_NEEDS and seen & NARROW_NEVER == 0
     if buf[p] != CLOSE or not (wide or narrow) or k - first > MAX_VALUES:
-        return -1, 0, 0, 0
-    if cls >= 0 and cls != own:
         return -1, 0, 0, 0
     if arrival != NO_ARRIVAL and t > arrival + world.max_ahead[own]:
         return -1, 0, 0, 0
@@ -248,6 +252,21 @@ def read_name(buf: Bytes, p: int, names: Names, space: int) -> tuple[int, int]:
 
 
 @inlined
+def read_known(buf: Bytes, p: int, names: Names, number: int) -> int:
+    """A string that is this very name: where it ends."""
+    if number < 0 or buf[p] != QUOTE:
+        return -1
+    p += 1
+    start, length = names.row[number, START], names.row[number, LENGTH]
+    i = 0
+    while i < length and names.blob[start + i] == buf[p + i]:
+        i += 1
+    if i != length or buf[p + i] != QUOTE:
+        return -1
+    return p + i + 1
+
+
+@inlined
 def read_time(buf: Bytes, p: int) -> tuple[int, int]:
     """An epoch ≥ 0 in ms, µs or ns: where it ends, ms."""
     p, t = read_integer(buf, p)
@@ -282,6 +301,7 @@ def read_values(
     Where it ends, and the number of values written so far.
     """
     signal = only
+    last = len(world.signal) + cls
     more = True
     if only < 0:
         if buf[p] != OPEN:
@@ -290,10 +310,16 @@ def read_values(
             return skip(buf, p + 1) + 1, k
     while more:
         if only < 0:
-            p, number = read_name(buf, skip(buf, p + 1), world.names, 1 + cls)
+            begin = skip(buf, p + 1)
+            number = world.hint[last]
+            p = read_known(buf, begin, world.names, number)
             if p < 0:
-                return -1, k
+                p, number = read_name(buf, begin, world.names, 1 + cls)
+                if p < 0:
+                    return -1, k
+                world.hint[last] = number
             signal = world.names.row[number, VALUE]
+            last = signal
             p = skip(buf, p)
             if buf[p] != COLON or world.mark[signal] == line:
                 return -1, k

@@ -8,6 +8,7 @@ masked to bits that wrapping leaves right, so it is the same compiled and as pla
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ MAX_PROBES = 64
 HASH_MASK = (1 << 52) - 1  # a hash that a float holds exactly
 M32 = 0xFFFFFFFF
 FNV_BASIS, FNV_PRIME = 0x811C9DC5, 0x01000193  # FNV-1a, 32 bits
+
+
+_ESCAPED = re.compile(rb'[\x00-\x1f"\\]')
 
 
 class Names(NamedTuple):
@@ -116,14 +120,17 @@ def text_hash(text: str) -> int:
 
 
 def make_names(names: list[tuple[int, bytes, int]]) -> Names:
-    """A table of (space, name, value); a name occurs once in its space."""
+    """A table of (space, name, value); a name occurs once in its space.
+
+    A name that JSON has to escape gets a length that nothing has, and so is never found.
+    """
     entry = np.full(_capacity(len(names)), -1, np.int32)
     for i, (space, name, _) in enumerate(names):
         _enter(entry, spread(_fnv(name), space), i)
     row = np.zeros((len(names) + 1, 4), np.int64)  # row 0 may be read where nothing was found
     start = 0
     for i, (space, name, value) in enumerate(names):
-        row[i] = space, start, len(name), value
+        row[i] = space, start, -1 if _ESCAPED.search(name) else len(name), value
         start += len(name)
     return Names(entry, row, np.frombuffer(b"".join(name for _, name, _ in names), np.uint8))
 

@@ -1,0 +1,198 @@
+"""Windows over samples: count sum std median rate increase; over occurrences: times; and time_to.
+
+The ring (rules.ring) holds the known samples (time, value), or the times of the occurrences.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rules import layout as k
+from rules.jit import kernel
+from rules.ring import drop, entry, grid_after, push, release
+
+_NAN = math.nan
+
+
+@kernel
+def _sums(s, o, pool, first, last):
+    """Sum of the entries first … last - 1, with what rounding took carried along."""
+    total, carry = 0.0, 0.0
+    for i in range(first, last):
+        term = pool[entry(s, o, i) + 1] - carry
+        summed = total + term
+        carry = (summed - total) - term
+        total = summed
+    return total
+
+
+@kernel
+def _spread(s, o, pool, first, last):
+    """The n - 1 standard deviation, by two passes."""
+    n = last - first
+    if n < 2:
+        return _NAN
+    mean = _sums(s, o, pool, first, last) / n
+    squares = 0.0
+    for i in range(first, last):
+        gap = pool[entry(s, o, i) + 1] - mean
+        squares += gap * gap
+    return math.sqrt(squares / (n - 1))
+
+
+@kernel
+def _slope(s, o, pool, first, last):
+    """The least-squares slope a second; unknown for fewer than two samples or one time."""
+    n = last - first
+    if n < 2:
+        return _NAN
+    origin = pool[entry(s, o, first)]
+    mean = _sums(s, o, pool, first, last) / n
+    centre = 0.0
+    for i in range(first, last):
+        centre += (pool[entry(s, o, i)] - origin) / 1000.0
+    centre /= n
+    across, along = 0.0, 0.0
+    for i in range(first, last):
+        at = entry(s, o, i)
+        gap = (pool[at] - origin) / 1000.0 - centre
+        across += gap * (pool[at + 1] - mean)
+        along += gap * gap
+    return across / along if along > 0 else _NAN
+
+
+@kernel
+def _growth(s, o, pool, first, last):
+    """How far a counter went on; a sample below the one before counts from 0."""
+    if last - first < 2:
+        return _NAN
+    total = 0.0
+    before = pool[entry(s, o, first) + 1]
+    for i in range(first + 1, last):
+        v = pool[entry(s, o, i) + 1]
+        total += v - before if v >= before else v
+        before = v
+    return total
+
+
+@kernel
+def _sort(values, n):
+    """Shell sort (gaps of Ciura, 2001) of the first n: short windows mostly."""
+    for gap in (1750, 701, 301, 132, 57, 23, 10, 4, 1):
+        for i in range(gap, n):
+            v = values[i]
+            at = i
+            while at >= gap and values[at - gap] > v:
+                values[at] = values[at - gap]
+                at -= gap
+            values[at] = v
+
+
+@kernel
+def _median(s, o, pool, first, last):
+    n = last - first
+    if n == 0:
+        return _NAN
+    for i in range(n):
+        pool[i] = pool[entry(s, o, first + i) + 1]
+    _sort(pool, n)
+    half = n // 2
+    return pool[half] if n % 2 else (pool[half - 1] + pool[half]) / 2
+
+
+@kernel
+def _of_samples(s, o, pool, kind, low, end):
+    """The function of the samples with low < t <= end."""
+    last = int(s[o + k.R_COUNT])
+    first = 0
+    while first < last and pool[entry(s, o, first)] <= low:
+        first += 1
+    while last > first and pool[entry(s, o, last - 1)] > end:
+        last -= 1
+    if kind == k.W_COUNT or kind == k.W_TIMES:
+        return float(last - first)
+    if kind == k.W_SUM:
+        return _sums(s, o, pool, first, last) if last > first else _NAN
+    if kind == k.W_STD:
+        return _spread(s, o, pool, first, last)
+    if kind == k.W_MEDIAN:
+        return _median(s, o, pool, first, last)
+    if kind == k.W_INCREASE:
+        return _growth(s, o, pool, first, last)
+    return _slope(s, o, pool, first, last)
+
+
+@kernel
+def sample_window(s, o, pool, heads, kind, x, width, back, sampled, now, instant):
+    """A window over samples (or, for times, over occurrences). See held_window."""
+    known = 0.0 if math.isnan(x) else 1.0
+    turned = known != s[o + k.R_KNOWN]
+    s[o + k.R_KNOWN] = known
+    fresh = False
+    if kind == k.W_TIMES:
+        if known == 1.0:
+            fresh = x == 1.0 and s[o + k.R_TRUE] != 1.0
+            s[o + k.R_TRUE] = x
+        if fresh:
+            push(s, o, pool, heads, now, 1.0, k.WINDOW_TIMES)
+    elif sampled and known == 1.0:
+        push(s, o, pool, heads, now, x, k.WINDOW_SAMPLES)
+    on_grid = instant and grid_after(now, width, True) == now
+    low = now - back - width
+    if sampled or turned or fresh or on_grid:
+        count = int(s[o + k.R_COUNT])
+        out = 0
+        while out < count and pool[entry(s, o, out)] <= low:
+            out += 1
+        if out:
+            drop(s, o, out)
+            release(s, o, pool, heads)
+        s[o + k.R_OUT] = _of_samples(s, o, pool, kind, low, now - back)
+        if kind == k.W_TIMES and known == 0.0:
+            s[o + k.R_OUT] = _NAN
+    return s[o + k.R_OUT], _sample_due(s, o, pool, width, back, now, instant)
+
+
+@kernel
+def _sample_due(s, o, pool, width, back, now, instant):
+    """The grid's first instant at which a sample enters or leaves."""
+    count = int(s[o + k.R_COUNT])
+    if count == 0:
+        return k.FOREVER
+    change = int(pool[entry(s, o, 0)]) + width + back
+    if back > 0:
+        for i in range(count):
+            enters = int(pool[entry(s, o, i)]) + back
+            if enters > now or (enters == now and not instant):
+                change = min(change, enters)
+                break
+    return max(grid_after(now, width, not instant), grid_after(change, width, True))
+
+
+@kernel
+def time_to_window(s, o, pool, heads, kind, x, limit, width, sampled, now, instant):
+    """How long (ms) until x passes the limit at its present slope."""
+    known = 0.0 if math.isnan(x) else 1.0
+    turned = known != s[o + k.R_KNOWN]
+    on_grid = instant and grid_after(now, width, True) == now
+    slope, due = sample_window(
+        s, o, pool, heads, np.int64(k.W_RATE), x, width, 0, sampled, now, instant
+    )
+    if sampled or turned or on_grid:
+        s[o + k.R_PANE] = _time_to(kind, x, limit, slope)
+    return s[o + k.R_PANE], due
+
+
+@kernel
+def _time_to(kind, x, limit, slope):
+    if math.isnan(x) or math.isnan(limit):
+        return _NAN
+    gap = limit - x if kind == k.W_TIME_ABOVE else x - limit
+    if gap < 0:
+        return 0.0
+    if math.isnan(slope):
+        return _NAN
+    speed = slope if kind == k.W_TIME_ABOVE else -slope
+    return gap / speed * 1000.0 if speed > 0 else math.inf
