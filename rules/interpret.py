@@ -162,27 +162,30 @@ def run(prog, mem, a, pc, end, now, instant):  # noqa: C901, PLR0913 — the dis
     due, edge = k.FOREVER, False
     for i in range(pc, end):
         op, dst = code[i, k.OP], code[i, k.DST]
-        x, y, z = reg[code[i, k.A]], reg[code[i, k.B]], reg[code[i, k.C]]
-        n = np.int64(code[i, k.X])
         out = _NAN
         if op <= k.ATTR:
+            n = code[i, k.X]
             if op == k.LOAD:
-                out = mem.val[a, n]
+                reg[dst] = mem.val[a, n]
             elif op == k.ATTR:
-                out = mem.attr[a, n]
+                reg[dst] = mem.attr[a, n]
             else:
-                out = 1.0 if mem.scratch[k.EVENTS, n] != 0 else 0.0
-                edge = edge or out == 1.0
-        elif op <= k.LAST_BINARY:
+                reg[dst] = 1.0 if mem.scratch[k.EVENTS, n] != 0 else 0.0
+                edge = edge or mem.scratch[k.EVENTS, n] != 0
+            continue
+        x, y, z = reg[code[i, k.A]], reg[code[i, k.B]], 0.0
+        if op <= k.LAST_BINARY:
+            if op == k.CLAMP:
+                z = reg[code[i, k.C]]
             if x == x and y == y:  # noqa: PLR0124 — NaN is not equal to itself
                 out = _operate(op, x, y, z)
         elif op <= k.LAST_SINGLE:
             if x == x:  # noqa: PLR0124
                 out = _single(op, x)
         elif op <= k.LAST_CHOICE:
-            out = _choose(op, x, y, z)
+            out = _choose(op, x, y, reg[code[i, k.C]])
         else:
-            at = k.FOREVER
+            at, n, z = k.FOREVER, np.int64(code[i, k.X]), reg[code[i, k.C]]
             sig, sets = np.int64(code[i, k.SIG]), prog.scalars[S_SETS]
             if op == k.SPAN:
                 out, at = compare_span(n, x, y, now, instant)

@@ -115,7 +115,10 @@ def step_level(row, reg, s, hit, clear_hit, unknown_as, now, instant):
     Returns (active, its `when` is unknown, when its delay runs out).
     """
     o = row[k.M_OFF]
-    when, clear = reg[row[k.M_WHEN]], reg[row[k.M_CLEAR]]
+    when = reg[row[k.M_WHEN]]
+    if when == 0.0 and s[o + k.STATE] == k.NORMAL and row[k.M_N] == 0:
+        return False, False, k.FOREVER      # the usual case, and nothing to note
+    clear = reg[row[k.M_CLEAR]]
     if unknown_as != k.UNKNOWN_KEEP:
         instead = 1.0 if unknown_as == k.UNKNOWN_RAISE else 0.0
         when = instead if math.isnan(when) else when

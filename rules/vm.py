@@ -85,7 +85,7 @@ def _mark(lists, firsts, at, scratch):
         scratch[k.DIRTY, lists[i]] = 1
 
 
-@kernel
+@kernel_inline
 def _greet(prog, mem, a, now):
     """A message was heard: the first one makes all rules look, one after a silence gives every
     signal back what it was."""
@@ -109,7 +109,7 @@ def _greet(prog, mem, a, now):
         mem.due[a, rules] = min(mem.due[a, rules], ends)
 
 
-@kernel
+@kernel_inline
 def _sample(prog, mem, a, s, v, t, now):
     """One sample. Returns whether it is applied."""
     raw, newest = mem.raw[a, s], mem.newest[a, s]
@@ -146,7 +146,7 @@ def _sample(prog, mem, a, s, v, t, now):
     return True
 
 
-@kernel
+@kernel_inline
 def _take(prog, mem, a, kind, t, now, first, last, slot, value):
     """Applies the samples of a message or entry together."""
     if kind == J_MESSAGE:
@@ -268,9 +268,11 @@ def _evaluate(prog, mem, a, r, now, instant, reset, n_out):
             mem.scratch[k.TOUCHED], now, instant,
         )  # fmt: skip
         was = int(s[row[k.R_ALARM] + k.FLAGS]) & 3
-        n_out, escalate = step_alarm(
-            row, reg, s, highest, now, instant, reset, mem.out, n_out, a, r
-        )
+        escalate = k.FOREVER
+        if highest[0] > 0 or was != k.INACTIVE or row[k.R_UNLESS] >= 0:
+            n_out, escalate = step_alarm(
+                row, reg, s, highest, now, instant, reset, mem.out, n_out, a, r
+            )
         changed = (was == k.ACTIVE_ALARM) != (highest[0] > 0)
         mem.due[a, r] = min(
             due * 8 + k.FUNCTION, delay * 8 + k.DELAY, escalate * 8 + k.ESCALATION

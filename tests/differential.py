@@ -163,6 +163,25 @@ def compare(case: Case) -> Difference | None:
     return Difference(case, expected, found)
 
 
+def simpler(rule: dict[str, object]) -> Iterator[dict[str, object]]:
+    """Rules with a key, a level or one of a list of conditions left out."""
+    levels = rule.get("levels")
+    for name in rule:
+        if name not in ("rule", "class", "when", "levels", "severity"):
+            yield {k: v for k, v in rule.items() if k != name}
+    for severity, level in levels.items() if isinstance(levels, dict) else ():
+        rest = {k: v for k, v in levels.items() if k != severity}
+        yield {**rule, "levels": rest}
+        machines = level if isinstance(level, list) else [level]
+        for i, machine in enumerate(machines):
+            others = machines[:i] + machines[i + 1 :]
+            if others:
+                yield {**rule, "levels": {**rest, severity: others}}
+            for name in machine:
+                less = {k: v for k, v in machine.items() if k != name}
+                yield {**rule, "levels": {**rest, severity: [*others, less]}}
+
+
 def smaller(case: Case) -> Iterator[Case]:
     """Cases with something left out, large parts first."""
     for part in ("rules", "groups"):
@@ -176,6 +195,13 @@ def smaller(case: Case) -> Iterator[Case]:
         for begin in range(0, len(case.ops), size):
             yield replace(case, ops=case.ops[:begin] + case.ops[begin + size :])
         size //= 2
+    rules = case.document["rules"]
+    assert isinstance(rules, list)
+    for i, rule in enumerate(rules):
+        for less in simpler(rule):
+            yield replace(case, document={
+                **case.document, "rules": [*rules[:i], less, *rules[i + 1 :]],
+            })  # fmt: skip
     for i in range(len(case.inventory)):
         yield replace(case, inventory=case.inventory[:i] + case.inventory[i + 1 :])
     for i, op in enumerate(case.ops):
@@ -186,7 +212,7 @@ def smaller(case: Case) -> Iterator[Case]:
                 yield replace(case, ops=(*case.ops[:i], changed, *case.ops[i + 1 :]))
 
 
-def shrink(difference: Difference, compare: Compare, tries: int = 600) -> Difference:
+def shrink(difference: Difference, compare: Compare, tries: int = 1_500) -> Difference:
     """A smaller case that still differs."""
     best = difference
     while tries > 0:

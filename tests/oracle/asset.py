@@ -340,6 +340,7 @@ class AssetOracle:
                 return found
             value = reading(channel.signal, command.value)
             channel.samples.append(Sample(t, self.at[0], value))
+            self.fresh = {command.target}
         elif alarm is not None and command.kind == "reset":
             found += alarm.reset(self)
         elif alarm is not None:

@@ -78,10 +78,10 @@ class Trace:
         curve = points(log)
         if log[-1].step == now and (log[-1].sample or curve[-1].step == now):
             return True
-        if self.fn.form == "since":
-            return any(e.step == now for e in became_true(log, 1))
         if self.fn.name == "times" and any(e.step == now for e in became_true(log, 0)):
             return True
+        if self.fn.form == "since":
+            return any(e.step == now for e in became_true(log, 1))
         return here.instant and here.at[0] % grid_step(self.ms(0)) == 0
 
     def ms(self, i: int) -> int:
