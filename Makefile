@@ -70,6 +70,7 @@ $(VENV)/.locked: requirements.lock
 $(READY): $(VENV)/.locked
 	@rm -f $(VENV)/.ready-*
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m streams.warm
 	@touch $@
 
 # Renewing asks a package index, so it is done by hand; uv is fetched for this alone.

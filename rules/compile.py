@@ -13,16 +13,13 @@ from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from rules import layout as k
 from rules.emit import Emitter
+from rules.layout import Codes, Floats, Ints
 from rules.model import AssetClass, Level, Rule, Samples
 from rules.tree import ActiveRef, Const, Expr, Fn, functions, signals, walk
 
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 Whiles = dict[str, Expr]
 
 
@@ -272,7 +269,8 @@ def _initial(tables: _Tables, width: int) -> Floats:
             row[rule[k.R_CELL]] = np.nan
         else:
             row[rule[k.R_ALARM] + k.ESCALATE_AT] = np.nan
-    frozen = min([r[k.R_CELL] if r[k.R_CELL] >= 0 else r[k.R_ALARM] for r in tables.rows], default=0)
+    starts = [r[k.R_CELL] if r[k.R_CELL] >= 0 else r[k.R_ALARM] for r in tables.rows]
+    frozen = min(starts, default=0)
     row[0:frozen:2] = np.nan
     return row
 
@@ -310,7 +308,7 @@ def _links(cls: AssetClass, order: tuple[Rule, ...], tables: _Tables, whiles: Wh
     return links
 
 
-def _program(  # noqa: PLR0913 — the one place where all tables meet
+def _program(
     cls: AssetClass,
     order: tuple[Rule, ...],
     tables: _Tables,

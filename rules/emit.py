@@ -145,7 +145,7 @@ class Emitter:
         self.offset += len(k.FN_BLANK[op])
         return start
 
-    def _emit(self, e: Expr) -> int:  # noqa: PLR0911 — one return a kind of node
+    def _emit(self, e: Expr) -> int:
         match e:
             case SignalRef(name=name):
                 return self._add(k.LOAD, x=self.slots[name])

@@ -9,13 +9,14 @@ import math
 
 from rules import layout as k
 from rules.jit import kernel
+from rules.layout import Floats, Ints
 from rules.ring import drop, entry, grid_after, push
 
 _NAN = math.nan
 
 
 @kernel
-def _record(s, o, pool, heads, now, x, keep):
+def _record(s: Floats, o: int, pool: Floats, heads: Ints, now: int, x: float, keep: int) -> None:
     """The value from now on. An equal value goes on; one of no length is replaced."""
     count = int(s[o + k.R_COUNT])
     if count > 0:
@@ -33,7 +34,7 @@ def _record(s, o, pool, heads, now, x, keep):
 
 
 @kernel
-def _held(s, o, pool, kind, low, end):
+def _held(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) -> float:
     """mean min max range total over (low, end] of what was held then; unknown parts left out."""
     count = int(s[o + k.R_COUNT])
     total, carry, known = 0.0, 0.0, 0.0
@@ -71,7 +72,7 @@ def _held(s, o, pool, kind, low, end):
 
 
 @kernel
-def _delta(s, o, pool, now, width):
+def _delta(s: Floats, o: int, pool: Floats, now: int, width: int) -> float:
     """The value now less the value that it had `width` ago."""
     count = int(s[o + k.R_COUNT])
     if count == 0 or pool[entry(s, o, 0)] > now - width:
@@ -86,7 +87,10 @@ def _delta(s, o, pool, now, width):
 
 
 @kernel
-def held_window(s, o, pool, heads, kind, x, width, back, sampled, now, instant):
+def held_window(
+    s: Floats, o: int, pool: Floats, heads: Ints, kind: int, x: float, width: int, back: int,
+    sampled: bool, now: int, instant: bool,
+) -> tuple[float, int]:
     """A window over the value held between samples. Returns (value, next instant it can change).
 
     s: the asset's row; o: where the window's fields lie; x: the value now; width, back: W and D in
@@ -115,7 +119,9 @@ def held_window(s, o, pool, heads, kind, x, width, back, sampled, now, instant):
 
 
 @kernel
-def _held_due(s, o, pool, kind, width, back, now, instant):
+def _held_due(
+    s: Floats, o: int, pool: Floats, kind: int, width: int, back: int, now: int, instant: bool,
+) -> int:
     """When the window can next have another value: never once one value fills it."""
     count = int(s[o + k.R_COUNT])
     if count == 0:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from rules import layout as k
-from rules.compile import S_SETS
-from rules.jit import kernel, kernel_inline
+from rules.compile import S_SETS, Program
+from rules.jit import kernel, kernel_inline, wide
+from rules.layout import Codes, Flags, Ints
+from rules.memory import Memory
 from rules.state import compare_span, function, passed
 
 _NAN = math.nan
 
 
 @kernel
-def sampled(lists, firsts, sets, touched, sig):
+def sampled(lists: Codes, firsts: Codes, sets: int, touched: Flags, sig: int) -> bool:
     """Whether this message has a sample of one of a set of signals (see Emitter.signal_set)."""
     if sig >= 0:
         return touched[sig] != 0
@@ -32,7 +32,7 @@ def sampled(lists, firsts, sets, touched, sig):
 
 
 @kernel
-def _local(zone, now):
+def _local(zone: Ints, now: int) -> tuple[int, int]:
     """(local time in ms, the next instant at which the hour changes)."""
     at, high = 0, zone.shape[1]
     while high - at > 1:
@@ -49,7 +49,9 @@ def _local(zone, now):
 
 
 @kernel
-def _age(lists, firsts, sets, seen, first, sig, now):
+def _age(
+    lists: Codes, firsts: Codes, sets: int, seen: Ints, first: int, sig: int, now: int,
+) -> float:
     """ms since the newest sample of a set of signals; never heard: since the first message."""
     newest = k.NEVER
     if sig >= 0:
@@ -64,7 +66,9 @@ def _age(lists, firsts, sets, seen, first, sig, now):
 
 
 @kernel
-def _operate(op, x, y, z):  # noqa: C901, PLR0911, PLR0912 — one arm an operator
+def _operate(
+    op: int, x: float, y: float, z: float,
+) -> float:
     """An operator whose result is unknown when an operand is."""
     if op == k.GT:
         return 1.0 if x > y else 0.0
@@ -97,7 +101,7 @@ def _operate(op, x, y, z):  # noqa: C901, PLR0911, PLR0912 — one arm an operat
 
 
 @kernel
-def _single(op, x):
+def _single(op: int, x: float) -> float:
     """An operator of one operand, known."""
     out = _NAN
     if op == k.NOT:
@@ -115,12 +119,14 @@ def _single(op, x):
     elif op == k.ROUND:
         out = math.floor(x + 0.5)
     elif op == k.PINNED:
-        out = 0.0 if x < 0.0 else x
+        out = max(x, 0.0)
     return out
 
 
 @kernel
-def _choose(op, x, y, z):  # noqa: C901, PLR0912 — one arm an operator
+def _choose(
+    op: int, x: float, y: float, z: float,
+) -> float:
     """An operator that may be known though an operand is not."""
     out = _NAN
     if op == k.AND:
@@ -155,7 +161,9 @@ def _choose(op, x, y, z):  # noqa: C901, PLR0912 — one arm an operator
 
 
 @kernel_inline
-def run(prog, mem, a, pc, end, now, instant):  # noqa: C901, PLR0913 — the dispatch loop
+def run(
+    prog: Program, mem: Memory, a: int, pc: int, end: int, now: int, instant: int,
+) -> tuple[int, bool]:
     """Runs code pc … end - 1 on asset a. Returns (earliest time at which a function runs out,
     whether an event or edge was true). The registers keep the values."""
     code, reg, s = prog.code, prog.reg, mem.state[a]
@@ -185,8 +193,8 @@ def run(prog, mem, a, pc, end, now, instant):  # noqa: C901, PLR0913 — the dis
         elif op <= k.LAST_CHOICE:
             out = _choose(op, x, y, reg[code[i, k.C]])
         else:
-            at, n, z = k.FOREVER, np.int64(code[i, k.X]), reg[code[i, k.C]]
-            sig, sets = np.int64(code[i, k.SIG]), prog.scalars[S_SETS]
+            at, n, z = k.FOREVER, wide(code[i, k.X]), reg[code[i, k.C]]
+            sig, sets = wide(code[i, k.SIG]), prog.scalars[S_SETS]
             if op == k.SPAN:
                 out, at = compare_span(n, x, y, now, instant)
             elif op == k.AGE:
@@ -214,8 +222,9 @@ def run(prog, mem, a, pc, end, now, instant):  # noqa: C901, PLR0913 — the dis
                 out = s[o]
             else:
                 hit = sampled(prog.lists, prog.firsts, sets, mem.scratch[k.TOUCHED], sig)
+                off = wide(code[i, k.OFF])
                 out, at = function(
-                    np.int64(op), n, s, np.int64(code[i, k.OFF]), x, y, z, hit, now, instant, mem.pool, mem.heads
+                    wide(op), n, s, off, x, y, z, hit, now, instant, mem.pool, mem.heads
                 )
                 if op == k.RISES or op == k.FALLS:
                     edge = edge or out == 1.0

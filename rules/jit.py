@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
 
-import numba
+import numpy as np
 from numba import njit
+from numba.core import config
 
-#: Arguments of `njit` for every compiled function of the product.
-KERNEL = {"cache": True, "error_model": "numpy", "_nrt": False}
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Compile(Protocol):
+    """A decorator that compiles a function and leaves its type alone."""
+
+    def __call__(self, function: F, /) -> F:
+        """The compiled function."""
+        ...
+
 
 _ROOT = Path(__file__).parent
 _SOURCES = [_ROOT / f"{name}.py" for name in (
-    "jit", "layout", "compile", "ring", "held", "samples", "since", "state", "interpret", "machine", "vm",
+    "jit", "layout", "compile", "ring", "held", "samples", "since", "state", "interpret", "machine",
+    "memory", "vm",
 )] + sorted((_ROOT.parent / "streams").glob("scan*.py"))  # fmt: skip
 
 
@@ -32,7 +44,17 @@ def _cache_folder() -> str:
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = _cache_folder()
+    config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]
 
-kernel = njit(**KERNEL)
-kernel_inline = njit(**KERNEL, forceinline=True)
+# Without reference counts (`_nrt`, an inner option of numba): arrays are handed in and nothing is
+# allocated, and counting took most of the time. Division by zero gives inf or NaN, as in numpy.
+KERNEL: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+
+#: For every compiled function of the rules.
+kernel = cast("Compile", njit(**KERNEL))
+#: For functions that take a program and a memory whole and are called from one place: handing all
+#: their arrays over costs more than a rule.
+kernel_inline = cast("Compile", njit(**KERNEL, forceinline=True))
+
+#: A number of whatever width as the one that all loops take, so that each is compiled once.
+wide = cast("Callable[[int], int]", np.int64)

@@ -11,6 +11,14 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.uint8]
+
 NEVER: Final = -(1 << 58)          # a time before all times
 FOREVER: Final = 1 << 58           # a time after all times; times 8 it is still an int64
 
@@ -96,7 +104,9 @@ INACTIVE, ACTIVE_ALARM, RETURNED = 0, 1, 2
 KINDS: Final = (
     "raised", "level", "cleared", "returned", "stale", "fresh", "suppressed", "unsuppressed",
 )  # fmt: skip
-(T_RAISED, T_LEVEL, T_CLEARED, T_RETURNED, T_STALE, T_FRESH, T_SUPPRESSED, T_UNSUPPRESSED) = range(8)
+(
+    T_RAISED, T_LEVEL, T_CLEARED, T_RETURNED, T_STALE, T_FRESH, T_SUPPRESSED, T_UNSUPPRESSED,
+) = range(8)  # fmt: skip
 
 # Columns of the table of rules.
 (

@@ -21,19 +21,20 @@ import math
 
 from rules import layout as k
 from rules.jit import kernel
+from rules.layout import Codes, Floats, Ints
 
 _NAN = math.nan
 
 
 @kernel
-def _kleene_and(x, y):
+def _kleene_and(x: float, y: float) -> float:
     if x == 0.0 or y == 0.0:
         return 0.0
     return 1.0 if x == 1.0 and y == 1.0 else _NAN
 
 
 @kernel
-def _timer(s, o, c, limit, now, instant):
+def _timer(s: Floats, o: int, c: float, limit: float, now: int, instant: int) -> tuple[bool, int]:
     """Counts how long c has been true: false loses the time, unknown pauses it.
     Returns (whether `limit` ms have run out, when they will)."""
     if math.isnan(c):
@@ -55,7 +56,7 @@ def _timer(s, o, c, limit, now, instant):
 
 
 @kernel
-def _counter(s, o, c, hit, limit):
+def _counter(s: Floats, o: int, c: float, hit: bool, limit: float) -> bool:
     """Counts messages in a row at which c was true; unknown ones are skipped."""
     if hit and not math.isnan(c):
         s[o + k.ELAPSED] = s[o + k.ELAPSED] + 1.0 if c == 1.0 else 0.0
@@ -63,7 +64,7 @@ def _counter(s, o, c, hit, limit):
 
 
 @kernel
-def _of_last(s, o, c, hit, n, of):
+def _of_last(s: Floats, o: int, c: float, hit: bool, n: int, of: int) -> bool:
     """Whether c was true at n of the last `of` messages. The bits are two words of 32."""
     low, high = int(s[o]), int(s[o + 1])
     if hit and not math.isnan(c):
@@ -76,15 +77,18 @@ def _of_last(s, o, c, hit, n, of):
             high &= (1 << (of - 32)) - 1
         s[o], s[o + 1] = float(low), float(high)
     found = 0
-    for word in (low, high):
-        while word:
-            word &= word - 1
+    for bits in (low, high):
+        left = bits
+        while left:
+            left &= left - 1
             found += 1
     return found >= n
 
 
 @kernel
-def _raise(row, reg, s, o, when, hit, now, instant):
+def _raise(
+    row: Codes, reg: Floats, s: Floats, o: int, when: float, hit: bool, now: int, instant: int,
+) -> int:
     """Normal or pending. Returns when the delay runs out; the state tells whether it has."""
     both = _kleene_and(when, reg[row[k.M_ONLY_IF]])
     due = k.FOREVER
@@ -108,7 +112,10 @@ def _raise(row, reg, s, o, when, hit, now, instant):
 
 
 @kernel
-def step_level(row, reg, s, hit, clear_hit, unknown_as, now, instant):
+def step_level(
+    row: Codes, reg: Floats, s: Floats, hit: bool, clear_hit: bool, unknown_as: int, now: int,
+    instant: int,
+) -> tuple[bool, bool, int]:
     """Steps one machine. row: of Program.machines; s: the asset's row; hit, clear_hit: this is a
     message that the delay, or clear_for, counts.
 
@@ -150,7 +157,10 @@ def step_level(row, reg, s, hit, clear_hit, unknown_as, now, instant):
 
 
 @kernel
-def _pack(status, severity, floor, announced, suppressed, stale, told, top):
+def _pack(
+    status: int, severity: int, floor: int, announced: int, suppressed: int, stale: int,
+    told: int, top: int,
+) -> float:
     """An alarm's flags as one float (52 bits are exact)."""
     return float(
         status | severity << k.SEVERITY | floor << k.FLOOR | announced << k.ANNOUNCED
@@ -159,7 +169,10 @@ def _pack(status, severity, floor, announced, suppressed, stale, told, top):
 
 
 @kernel
-def _put(table, n, a, r, now, kind, severity, announced, raised, since, level):
+def _put(
+    table: Ints, n: int, a: int, r: int, now: int, kind: int, severity: int, announced: int,
+    raised: int, since: int, level: int,
+) -> int:
     """Writes one transition to the outgoing table; the caller has seen to room."""
     out = table[n]
     out[k.O_T], out[k.O_ASSET], out[k.O_RULE], out[k.O_KIND] = now, a, r, kind
@@ -169,7 +182,10 @@ def _put(table, n, a, r, now, kind, severity, announced, raised, since, level):
 
 
 @kernel
-def step_alarm(row, reg, s, highest, now, instant, reset, table, n, a, r):
+def step_alarm(
+    row: Codes, reg: Floats, s: Floats, highest: tuple[int, int, int, int], now: int,
+    instant: int, reset: bool, table: Ints, n: int, a: int, r: int,
+) -> tuple[int, int]:
     """Steps a rule's alarm after its machines.
 
     row: of Program.rules; s: the asset's row; highest: (severity, level, since, stale) of the

@@ -71,9 +71,9 @@ class Attribute:
     kind: Kind
     unit: str = ""
     names: dict[str, int] = field(default_factory=dict)       # states: name -> code, in order
-    default: float | str | None = None                        # in the unit; a state's code; 0/1; text
-    by: str | None = None                                     # table: the attribute it is looked up by
-    table: dict[str, float] = field(default_factory=dict)     # that attribute's text -> number in the unit
+    default: float | str | None = None                        # in the unit; a code; 0/1; text
+    by: str | None = None                                     # table: looked up by that attribute
+    table: dict[str, float] = field(default_factory=dict)     # its text -> number in the unit
     title: Text = Text()
     at: Pos = field(default=Pos("", 0, 0), compare=False)
 
@@ -246,13 +246,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Asset:
-    """An asset of an inventory or of a test. Attributes hold what was given, defaults not filled in:
+    """An asset of an inventory or of a test. Attributes hold what was given, without defaults:
     a number in the attribute's unit, a state's code, 0/1, or a text."""
 
     id: str
     cls: str
     attributes: dict[str, float | str] = field(default_factory=dict)
-    overrides: dict[str, object] = field(default_factory=dict)    # "elevator.overspeed.for" -> as written
+    overrides: dict[str, object] = field(default_factory=dict)    # "lift.overspeed.for" -> as is
 
 
 class Variants(Protocol):
@@ -265,7 +265,7 @@ class Variants(Protocol):
 
 @dataclass(frozen=True)
 class Pack:
-    """Everything that was loaded together. `rules` hold one entry a rule and class, health included."""
+    """Everything that was loaded together. `rules` hold one entry a rule and class, with health."""
 
     classes: dict[str, AssetClass]
     rules: tuple[Rule, ...]

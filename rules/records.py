@@ -30,10 +30,12 @@ class Transition(msgspec.Struct, frozen=True):
     group: bool = False
     raised: int = 0                 # instant of the raise that began this occurrence
     since: int = 0
-    level: int = 0                  # index of the highest active level (the first of several) in rule.levels
+    level: int = 0                  # index in rule.levels of the highest active level
     values: tuple[float, ...] = ()
-    first_out: tuple[str, str] | None = None      # of a group with `first_out`: (asset, rule) that came first
-    counted: tuple[tuple[str, str], ...] = ()     # of a group that is a parent: (asset, rule) counted in so far
+    #: Of a group with `first_out`: the (asset, rule) that came first.
+    first_out: tuple[str, str] | None = None
+    #: Of a group that is a parent: the (asset, rule) pairs counted in so far.
+    counted: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ import numpy as np
 
 from rules import layout as k
 from rules.jit import kernel
+from rules.layout import Floats, Ints
 
 
 @kernel
-def _allocate(pool, heads, power):
+def _allocate(pool: Floats, heads: Ints, power: int) -> int:
     """A block of 2 ** power entries. The caller has seen to it that the pool has room."""
     block = heads[power + 1]
     if block >= 0:
@@ -31,13 +32,13 @@ def _allocate(pool, heads, power):
 
 
 @kernel
-def _free(pool, heads, block, power):
+def _free(pool: Floats, heads: Ints, block: int, power: int) -> None:
     pool[block] = heads[power + 1]
     heads[power + 1] = block
 
 
 @kernel
-def _power(capacity):
+def _power(capacity: int) -> int:
     power = 0
     while (1 << power) < capacity:
         power += 1
@@ -45,7 +46,7 @@ def _power(capacity):
 
 
 @kernel
-def _grow(s, o, pool, heads):
+def _grow(s: Floats, o: int, pool: Floats, heads: Ints) -> None:
     """Doubles the ring's block, the oldest entry first in the new one."""
     capacity = int(s[o + k.R_CAP])
     count = int(s[o + k.R_COUNT])
@@ -64,14 +65,14 @@ def _grow(s, o, pool, heads):
 
 
 @kernel
-def entry(s, o, i):
+def entry(s: Floats, o: int, i: int) -> int:
     """Where in the pool the entry i lies (0 the oldest)."""
     capacity = int(s[o + k.R_CAP])
     return int(s[o + k.R_BLOCK]) + 2 * ((int(s[o + k.R_HEAD]) + i) & (capacity - 1))
 
 
 @kernel
-def push(s, o, pool, heads, t, v, most):
+def push(s: Floats, o: int, pool: Floats, heads: Ints, t: float, v: float, most: int) -> None:
     """Appends an entry; when `most` are kept already, the oldest goes."""
     count = int(s[o + k.R_COUNT])
     if count >= most:
@@ -86,7 +87,7 @@ def push(s, o, pool, heads, t, v, most):
 
 
 @kernel
-def drop(s, o, n):
+def drop(s: Floats, o: int, n: int) -> None:
     """Takes the n oldest entries out."""
     capacity = int(s[o + k.R_CAP])
     s[o + k.R_HEAD] = (int(s[o + k.R_HEAD]) + n) & (capacity - 1)
@@ -94,7 +95,7 @@ def drop(s, o, n):
 
 
 @kernel
-def release(s, o, pool, heads):
+def release(s: Floats, o: int, pool: Floats, heads: Ints) -> None:
     """Gives the block of an empty ring back."""
     if s[o + k.R_COUNT] == 0 and s[o + k.R_CAP] > 0:
         _free(pool, heads, int(s[o + k.R_BLOCK]), _power(int(s[o + k.R_CAP])))
@@ -103,7 +104,7 @@ def release(s, o, pool, heads):
 
 
 @kernel
-def grid_after(t, width, inclusive):
+def grid_after(t: int, width: int, inclusive: bool) -> int:
     """The next instant of the grid of a window of `width` ms: whole multiples of W/60, at least
     1 s, counted from 1970; at t itself only if `inclusive`."""
     step = max(1000, (width + 30) // 60)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from rules import layout as k
-from rules.jit import kernel
+from rules.jit import kernel, wide
+from rules.layout import Floats, Ints
 from rules.ring import drop, entry, grid_after, push, release
 
 _NAN = math.nan
 
 
 @kernel
-def _sums(s, o, pool, first, last):
+def _sums(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     """Sum of the entries first … last - 1, with what rounding took carried along."""
     total, carry = 0.0, 0.0
     for i in range(first, last):
@@ -29,7 +28,7 @@ def _sums(s, o, pool, first, last):
 
 
 @kernel
-def _spread(s, o, pool, first, last):
+def _spread(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     """The n - 1 standard deviation, by two passes."""
     n = last - first
     if n < 2:
@@ -43,7 +42,7 @@ def _spread(s, o, pool, first, last):
 
 
 @kernel
-def _slope(s, o, pool, first, last):
+def _slope(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     """The least-squares slope a second; unknown for fewer than two samples or one time."""
     n = last - first
     if n < 2:
@@ -64,7 +63,7 @@ def _slope(s, o, pool, first, last):
 
 
 @kernel
-def _growth(s, o, pool, first, last):
+def _growth(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     """How far a counter went on; a sample below the one before counts from 0."""
     if last - first < 2:
         return _NAN
@@ -78,7 +77,7 @@ def _growth(s, o, pool, first, last):
 
 
 @kernel
-def _sort(values, n):
+def _sort(values: Floats, n: int) -> None:
     """Shell sort (gaps of Ciura, 2001) of the first n: short windows mostly."""
     for gap in (1750, 701, 301, 132, 57, 23, 10, 4, 1):
         for i in range(gap, n):
@@ -91,7 +90,7 @@ def _sort(values, n):
 
 
 @kernel
-def _median(s, o, pool, first, last):
+def _median(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     n = last - first
     if n == 0:
         return _NAN
@@ -103,7 +102,7 @@ def _median(s, o, pool, first, last):
 
 
 @kernel
-def _of_samples(s, o, pool, kind, low, end):
+def _of_samples(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) -> float:
     """The function of the samples with low < t <= end."""
     last = int(s[o + k.R_COUNT])
     first = 0
@@ -125,7 +124,10 @@ def _of_samples(s, o, pool, kind, low, end):
 
 
 @kernel
-def sample_window(s, o, pool, heads, kind, x, width, back, sampled, now, instant):
+def sample_window(
+    s: Floats, o: int, pool: Floats, heads: Ints, kind: int, x: float, width: int, back: int,
+    sampled: bool, now: int, instant: bool,
+) -> tuple[float, int]:
     """A window over samples (or, for times, over occurrences). See held_window."""
     known = 0.0 if math.isnan(x) else 1.0
     turned = known != s[o + k.R_KNOWN]
@@ -156,7 +158,9 @@ def sample_window(s, o, pool, heads, kind, x, width, back, sampled, now, instant
 
 
 @kernel
-def _sample_due(s, o, pool, width, back, now, instant):
+def _sample_due(
+    s: Floats, o: int, pool: Floats, width: int, back: int, now: int, instant: bool,
+) -> int:
     """The grid's first instant at which a sample enters or leaves."""
     count = int(s[o + k.R_COUNT])
     if count == 0:
@@ -172,13 +176,16 @@ def _sample_due(s, o, pool, width, back, now, instant):
 
 
 @kernel
-def time_to_window(s, o, pool, heads, kind, x, limit, width, sampled, now, instant):
+def time_to_window(
+    s: Floats, o: int, pool: Floats, heads: Ints, kind: int, x: float, limit: float, width: int,
+    sampled: bool, now: int, instant: bool,
+) -> tuple[float, int]:
     """How long (ms) until x passes the limit at its present slope."""
     known = 0.0 if math.isnan(x) else 1.0
     turned = known != s[o + k.R_KNOWN]
     on_grid = instant and grid_after(now, width, True) == now
     slope, due = sample_window(
-        s, o, pool, heads, np.int64(k.W_RATE), x, width, 0, sampled, now, instant
+        s, o, pool, heads, wide(k.W_RATE), x, width, 0, sampled, now, instant
     )
     if sampled or turned or on_grid:
         s[o + k.R_PANE] = _time_to(kind, x, limit, slope)
@@ -186,7 +193,7 @@ def time_to_window(s, o, pool, heads, kind, x, limit, width, sampled, now, insta
 
 
 @kernel
-def _time_to(kind, x, limit, slope):
+def _time_to(kind: int, x: float, limit: float, slope: float) -> float:
     if math.isnan(x) or math.isnan(limit):
         return _NAN
     gap = limit - x if kind == k.W_TIME_ABOVE else x - limit

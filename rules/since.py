@@ -9,12 +9,15 @@ import math
 
 from rules import layout as k
 from rules.jit import kernel
+from rules.layout import Floats
 
 _NAN = math.nan
 
 
 @kernel
-def since_window(s, o, kind, x, c, sampled, now):
+def since_window(
+    s: Floats, o: int, kind: int, x: float, c: float, sampled: bool, now: int,
+) -> float:
     """count sum mean min max range total times (x since c); unknown while c never became true."""
     began = False
     if not math.isnan(c):
@@ -50,7 +53,7 @@ def since_window(s, o, kind, x, c, sampled, now):
 
 
 @kernel
-def _close(s, o, now):
+def _close(s: Floats, o: int, now: int) -> None:
     """Ends the stretch of the value held so far."""
     length = now - s[o + k.S_SEGMENT]
     v = s[o + k.S_VALUE]
@@ -65,7 +68,7 @@ def _close(s, o, now):
 
 
 @kernel
-def _since_value(s, o, kind, known, now):
+def _since_value(s: Floats, o: int, kind: int, known: float, now: int) -> float:
     if kind == k.W_TIMES:
         return s[o + k.S_COUNT] if known == 1.0 else _NAN
     if kind == k.W_COUNT:

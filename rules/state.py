@@ -12,6 +12,7 @@ import math
 from rules import layout as k
 from rules.held import held_window
 from rules.jit import kernel
+from rules.layout import Floats, Ints
 from rules.samples import sample_window, time_to_window
 from rules.since import since_window
 
@@ -19,13 +20,13 @@ _NAN = math.nan
 
 
 @kernel
-def passed(elapsed, limit, instant):
+def passed(elapsed: float, limit: float, instant: int) -> bool:
     """Whether a span has run out: at its very instant it has, at a message of that time not yet."""
     return elapsed > limit or (elapsed == limit and instant > 0)
 
 
 @kernel
-def compare_span(op, span, limit, now, instant):
+def compare_span(op: int, span: float, limit: float, now: int, instant: int) -> tuple[float, int]:
     """since() or age() against a duration (op 0 <, 1 <=, 2 >, 3 >=).
 
     Returns (truth, when it changes). A span of -1 is one of 0 that does not run.
@@ -45,7 +46,7 @@ def compare_span(op, span, limit, now, instant):
 
 
 @kernel
-def _since(s, o, c, now):
+def _since(s: Floats, o: int, c: float, now: int) -> float:
     if c == 1.0:
         s[o + 1] = 1.0
         return -1.0
@@ -57,7 +58,7 @@ def _since(s, o, c, now):
 
 
 @kernel
-def _held(s, o, c, limit, now, instant):
+def _held(s: Floats, o: int, c: float, limit: float, now: int, instant: int) -> tuple[float, int]:
     """held(c for D). Returns (truth, when it runs out)."""
     if math.isnan(c):
         if not math.isnan(s[o + 1]):
@@ -77,7 +78,7 @@ def _held(s, o, c, limit, now, instant):
 
 
 @kernel
-def _edge(s, o, c, wanted):
+def _edge(s: Floats, o: int, c: float, wanted: float) -> float:
     """1.0 if c became `wanted` (1.0 or 0.0) just now."""
     if math.isnan(c):
         return 0.0
@@ -87,7 +88,9 @@ def _edge(s, o, c, wanted):
 
 
 @kernel
-def _not_followed(s, o, a, b, limit, now, instant):
+def _not_followed(
+    s: Floats, o: int, a: float, b: float, limit: float, now: int, instant: int,
+) -> tuple[float, int]:
     """not_followed(a by b within D). Returns (truth, when it runs out)."""
     if _edge(s, o + 2, a, 1.0) == 1.0:
         s[o] = now
@@ -103,7 +106,7 @@ def _not_followed(s, o, a, b, limit, now, instant):
 
 
 @kernel
-def _latched(s, o, a, b):
+def _latched(s: Floats, o: int, a: float, b: float) -> float:
     if b == 1.0:
         s[o] = 0.0
     elif a == 1.0:
@@ -114,7 +117,7 @@ def _latched(s, o, a, b):
 
 
 @kernel
-def _lag(s, o, a, b, now):
+def _lag(s: Floats, o: int, a: float, b: float, now: int) -> float:
     if _edge(s, o + 1, a, 1.0) == 1.0:
         s[o] = now
     if _edge(s, o + 3, b, 1.0) == 1.0:
@@ -123,7 +126,7 @@ def _lag(s, o, a, b, now):
 
 
 @kernel
-def _ewma(s, o, x, width, now):
+def _ewma(s: Floats, o: int, x: float, width: float, now: int) -> None:
     if math.isnan(s[o]):
         s[o] = x
     else:
@@ -132,7 +135,7 @@ def _ewma(s, o, x, width, now):
 
 
 @kernel
-def _zscore(s, o, x, width, now):
+def _zscore(s: Floats, o: int, x: float, width: float, now: int) -> None:
     """One sample: mean, variance, time, count, score; a score from the 31st on."""
     s[o + 3] += 1.0
     if s[o + 3] == 1.0:
@@ -148,7 +151,7 @@ def _zscore(s, o, x, width, now):
 
 
 @kernel
-def _anomaly(s, o, x):
+def _anomaly(s: Floats, o: int, x: float) -> None:
     """One sample of the self-calibrating detector: how improbable x is under what was seen, by a
     mean and variance that forget after 1,000 samples; known from the 31st."""
     s[o + 2] += 1.0
@@ -164,7 +167,7 @@ def _anomaly(s, o, x):
 
 
 @kernel
-def _cusum(s, o, gap, cap, reset, hit):
+def _cusum(s: Floats, o: int, gap: float, cap: float, reset: float, hit: bool) -> float:
     """S = min(cap, max(0, S + gap)) a sample, where gap = (x - target) - slack."""
     if _edge(s, o + 1, reset, 1.0) == 1.0 and not math.isnan(s[o]):
         s[o] = 0.0
@@ -175,7 +178,10 @@ def _cusum(s, o, gap, cap, reset, hit):
 
 
 @kernel
-def _window(s, pool, heads, kind, o, x, width, third, hit, now, instant):
+def _window(
+    s: Floats, pool: Floats, heads: Ints, kind: int, o: int, x: float, width: float,
+    third: float, hit: bool, now: int, instant: int,
+) -> tuple[float, int]:
     """A function `over W`; third: D, or the limit of time_to. Returns (value, when it changes)."""
     if not width > 0:
         return _NAN, k.FOREVER
@@ -190,7 +196,10 @@ def _window(s, pool, heads, kind, o, x, width, third, hit, now, instant):
 
 
 @kernel
-def function(op, kind, s, o, x, y, z, hit, now, instant, pool, heads):  # noqa: PLR0913, PLR0912, C901
+def function(
+    op: int, kind: int, s: Floats, o: int, x: float, y: float, z: float, hit: bool, now: int,
+    instant: int, pool: Floats, heads: Ints,
+) -> tuple[float, int]:
     """One evaluation of a function of time. hit: this message has a sample of its signals.
 
     Returns (value, when it runs out by itself).

@@ -112,7 +112,7 @@ class Fn:
     since             plain    (c,)                       ()       value in ms; infinite if never
     age               plain    (x,)                       ()       value in ms
     silent            plain    ()                         (D,)
-    lag               plain    (a, b)                     ()       value in ms (a conversion follows)
+    lag               plain    (a, b)                     ()       in ms (a conversion follows)
     not_followed      plain    (a, b)                     (D,)
     latched           plain    (a, b)                     ()
     at                plain    (x, c)                     ()
@@ -143,7 +143,8 @@ class SpanCompare:
 
 
 Expr = (
-    Const | SignalRef | EventRef | AttributeRef | TextIn | ActiveRef | FrozenRef | Op | Clock | Fn | SpanCompare
+    Const | SignalRef | EventRef | AttributeRef | TextIn | ActiveRef | FrozenRef | Op | Clock | Fn
+    | SpanCompare
 )
 
 

@@ -9,15 +9,10 @@ and is called again from the same job: between two events all state is whole.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 
 from rules import layout as k
 from rules.compile import (
     S_CELLS,
-    S_DEPS,
     S_FROZEN,
     S_POOL,
     S_RULES,
@@ -26,10 +21,13 @@ from rules.compile import (
     S_SILENT,
     S_SILENT_AFTER,
     S_VARIANTS,
+    Program,
 )
 from rules.interpret import run, sampled
-from rules.jit import kernel, kernel_inline
+from rules.jit import kernel, kernel_inline, wide
+from rules.layout import Codes, Flags, Floats, Ints
 from rules.machine import step_alarm, step_level
+from rules.memory import Memory
 
 _NAN = math.nan
 
@@ -44,49 +42,15 @@ MAX_PASSES = 8
 MAX_BLOCK = 4 * k.WINDOW_SAMPLES
 
 
-class Memory(NamedTuple):
-    """What is known of the assets of one class; row = asset within the class.
-
-    val, raw: float64[rows, signals] — value for rules (NaN unknown); last sample as it came
-    newest, seen: int64[rows, signals] ms — source time of the newest sample; when it took effect
-    flag: uint8[rows, signals] — F_STALE | F_FROZEN
-    state: float64[rows, width] — functions, machines, alarms
-    due: int64[rows, rules + 1] key — when each rule runs out; last column: a signal, not later
-    times: int64[rows, TIME_COLUMNS] — SOONEST: key, the least of due; CLOCK, FIRST, HEARD: ms
-        reached, of the first message, of the last (or the start); MARK: A_HEARD | A_SILENT
-    attr: float64[rows, attributes] — number, code, 0/1, or the number of a text
-    variant: int32[rows or 1, rules] — row of Program.rules for this asset
-    pool: float64[…], heads: int64[HEADS] — rings of windows (rules.ring); floor and counts
-    out: int64[n, OUT_WIDTH], values: float64[n, pieces] — transitions and what they show
-    scratch: uint8[4, …] — TOUCHED, EVENTS, DIRTY, AGAIN
-    """
-
-    val: npt.NDArray[np.float64]
-    raw: npt.NDArray[np.float64]
-    newest: npt.NDArray[np.int64]
-    seen: npt.NDArray[np.int64]
-    flag: npt.NDArray[np.uint8]
-    state: npt.NDArray[np.float64]
-    due: npt.NDArray[np.int64]
-    times: npt.NDArray[np.int64]
-    attr: npt.NDArray[np.float64]
-    variant: npt.NDArray[np.int32]
-    pool: npt.NDArray[np.float64]
-    heads: npt.NDArray[np.int64]
-    out: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
-    scratch: npt.NDArray[np.uint8]
-
-
 @kernel
-def _mark(lists, firsts, at, scratch):
+def _mark(lists: Codes, firsts: Codes, at: int, scratch: Flags) -> None:
     """The rules of a list have to look."""
     for i in range(firsts[at], firsts[at + 1]):
         scratch[k.DIRTY, lists[i]] = 1
 
 
 @kernel_inline
-def _greet(prog, mem, a, now):
+def _greet(prog: Program, mem: Memory, a: int, now: int) -> None:
     """A message was heard: the first one makes all rules look, one after a silence gives every
     signal back what it was."""
     rules, signals = prog.scalars[S_RULES], prog.scalars[S_SIGNALS]
@@ -110,7 +74,7 @@ def _greet(prog, mem, a, now):
 
 
 @kernel_inline
-def _sample(prog, mem, a, s, v, t, now):
+def _sample(prog: Program, mem: Memory, a: int, s: Floats, v: float, t: int, now: int) -> bool:
     """One sample. Returns whether it is applied."""
     raw, newest = mem.raw[a, s], mem.newest[a, s]
     spec = prog.signals[s]
@@ -147,7 +111,10 @@ def _sample(prog, mem, a, s, v, t, now):
 
 
 @kernel_inline
-def _take(prog, mem, a, kind, t, now, first, last, slot, value):
+def _take(
+    prog: Program, mem: Memory, a: int, kind: int, t: int, now: int, first: int, last: int,
+    slot: Codes, value: Floats,
+) -> None:
     """Applies the samples of a message or entry together."""
     if kind == J_MESSAGE:
         _greet(prog, mem, a, now)
@@ -160,7 +127,9 @@ def _take(prog, mem, a, kind, t, now, first, last, slot, value):
 
 
 @kernel
-def _freeze(prog, mem, a, first, last, slot, now):
+def _freeze(
+    prog: Program, mem: Memory, a: int, first: int, last: int, slot: Codes, now: int,
+) -> None:
     """Samples of signals with frozen_after: have they stood still too long?"""
     for i in range(first, last):
         s = slot[i]
@@ -177,7 +146,7 @@ def _freeze(prog, mem, a, first, last, slot, now):
 
 
 @kernel
-def _decay(prog, mem, a, key):
+def _decay(prog: Program, mem: Memory, a: int, key: int) -> None:
     """What ends by itself at an instant: an operator's entry with the functions of time; last of
     all a signal's validity, and being heard."""
     ends = k.FOREVER * 8
@@ -212,7 +181,7 @@ def _decay(prog, mem, a, key):
 
 
 @kernel
-def _fall_silent(prog, mem, a):
+def _fall_silent(prog: Program, mem: Memory, a: int) -> None:
     """Nothing was heard for too long: every signal is unknown, but for operators' entries."""
     mem.times[a, k.MARK] |= k.A_SILENT
     for s in range(prog.scalars[S_SIGNALS]):
@@ -223,15 +192,19 @@ def _fall_silent(prog, mem, a):
 
 
 @kernel
-def _levels(machines, lists, firsts, sets, row, reg, s, touched, now, instant):
+def _levels(
+    machines: Codes, lists: Codes, firsts: Codes, sets: int, row: Codes, reg: Floats, s: Floats,
+    touched: Flags, now: int, instant: int,
+) -> tuple[tuple[int, int, int, int], int]:
     """Steps a rule's machines. Returns ((severity, level, since, stale) of the highest active one,
     severity 0 if none is; when a delay runs out)."""
     due = k.FOREVER
     severity, top, since, stale = 0, 0, now, 0
     for m in range(row[k.R_M], row[k.R_M_END]):
         spec = machines[m]
-        hit = spec[k.M_N] > 0 and sampled(lists, firsts, sets, touched, np.int64(spec[k.M_SIG]))
-        clear_hit = spec[k.M_CN] > 0 and sampled(lists, firsts, sets, touched, np.int64(spec[k.M_CSIG]))
+        hit = spec[k.M_N] > 0 and sampled(lists, firsts, sets, touched, wide(spec[k.M_SIG]))
+        clear_sig = wide(spec[k.M_CSIG])
+        clear_hit = spec[k.M_CN] > 0 and sampled(lists, firsts, sets, touched, clear_sig)
         on, unknown, at = step_level(
             spec, reg, s, hit, clear_hit, row[k.R_UNKNOWN], now, instant
         )
@@ -245,7 +218,9 @@ def _levels(machines, lists, firsts, sets, row, reg, s, touched, now, instant):
 
 
 @kernel_inline
-def _evaluate(prog, mem, a, r, now, instant, reset, n_out):
+def _evaluate(
+    prog: Program, mem: Memory, a: int, r: int, now: int, instant: int, reset: bool, n_out: int,
+) -> tuple[int, bool, bool]:
     """Runs one rule and steps its alarm. Returns (transitions written so far, an event or edge was
     true, `active(…)` of it changed)."""
     row = prog.rules[mem.variant[a, r] if prog.scalars[S_VARIANTS] else r]
@@ -287,7 +262,10 @@ def _evaluate(prog, mem, a, r, now, instant, reset, n_out):
 
 
 @kernel_inline
-def _settle(prog, mem, a, now, instant, reset, first, last, slot, n_out):
+def _settle(
+    prog: Program, mem: Memory, a: int, now: int, instant: int, reset: int, first: int,
+    last: int, slot: Codes, n_out: int,
+) -> int:
     """Evaluates the rules that have to look, in order; then again those with a true event or edge,
     without it. Pairs first … last - 1 are the samples of the message; reset: a rule, or -1."""
     rules, cells, scratch = prog.scalars[S_RULES], prog.scalars[S_CELLS], mem.scratch
@@ -326,7 +304,10 @@ def _settle(prog, mem, a, now, instant, reset, first, last, slot, n_out):
 
 
 @kernel
-def drive(prog, mem, kind, asset, when, arg, first, slot, value, start):  # noqa: PLR0913
+def drive(
+    prog: Program, mem: Memory, kind: Codes, asset: Codes, when: Ints, arg: Codes, first: Codes,
+    slot: Codes, value: Floats, start: int,
+) -> tuple[int, int, int]:
     """Runs jobs from `start` on. Returns (next job, transitions written, why it returned).
 
     kind, asset, arg: int32[n] — J_…, row, pair range's number or rule; when: int64[n] — ms, or a
@@ -334,7 +315,7 @@ def drive(prog, mem, kind, asset, when, arg, first, slot, value, start):  # noqa
     """
     rules = prog.scalars[S_RULES]
     room = prog.scalars[S_POOL] * MAX_BLOCK
-    i, n_out = np.int64(start), np.int64(0)
+    i, n_out = wide(start), wide(0)
     why = DONE
     while i < len(asset):
         if mem.heads[0] + room > len(mem.pool):
@@ -343,8 +324,8 @@ def drive(prog, mem, kind, asset, when, arg, first, slot, value, start):  # noqa
         if n_out + 4 * MAX_PASSES * (rules + 1) > len(mem.out):
             why = OUT_FULL
             break
-        a, now, instant = np.int64(asset[i]), when[i], np.int64(k.MESSAGE)
-        lo, hi, reset = np.int64(0), np.int64(0), np.int64(-1)
+        a, now, instant = wide(asset[i]), when[i], wide(k.MESSAGE)
+        lo, hi, reset = wide(0), wide(0), wide(-1)
         limit = now
         if kind[i] != J_ADVANCE:
             now = max(now, mem.times[a, k.CLOCK], mem.heads[k.H_FLOOR])
@@ -364,10 +345,10 @@ def drive(prog, mem, kind, asset, when, arg, first, slot, value, start):  # noqa
                 continue
             mem.times[a, k.CLOCK] = now
             if kind[i - 1] == J_RESET:
-                reset = np.int64(arg[i - 1])
+                reset = wide(arg[i - 1])
                 mem.scratch[k.DIRTY, reset] = 1
             else:
-                lo, hi = np.int64(first[arg[i - 1]]), np.int64(first[arg[i - 1] + 1])
+                lo, hi = wide(first[arg[i - 1]]), wide(first[arg[i - 1] + 1])
                 _take(prog, mem, a, kind[i - 1], when[i - 1], now, lo, hi, slot, value)
         n_out = _settle(prog, mem, a, now, instant, reset, lo, hi, slot, n_out)
-    return i, n_out, why
+    return int(i), int(n_out), why

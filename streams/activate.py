@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rules import layout as k
-from rules.compile import Compiled, Part, conditions_of, pieces
+from rules.compile import Compiled, Part, pieces
 from rules.model import Rule, Signal
 from rules.records import Transition
 from streams.plant import Plant
@@ -22,7 +22,7 @@ from streams.plant import Plant
 
 @dataclass(frozen=True)
 class Activation:
-    """What an activation did: the rules that start anew or are gone, and the alarms that it ended."""
+    """What an activation did: rules that start anew or are gone, and the alarms that it ended."""
 
     anew: tuple[str, ...]
     gone: tuple[str, ...]

@@ -147,7 +147,7 @@ class Engine:
         plant = self.plants[cls]
         rule = plant.compiled.index.get(command.target)
         if rule is None:
-            return Refusal(f"{self.assets.ids[self.owners[cls][row]]!r} has no rule {command.target!r}"), []
+            return Refusal(f"{command.asset!r} has no rule {command.target!r}"), []
         state, spec = plant.memory.state[row], plant.rule(rule)
         alarm = plant.compiled.program.rules[rule, k.R_ALARM]
         status = int(state[alarm + k.FLAGS]) & 3

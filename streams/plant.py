@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rules import layout as k
 from rules import vm
 from rules.compile import S_CELLS, S_PIECES, S_POOL, S_SLOTS, Compiled, compile_class
+from rules.memory import Memory
 from rules.model import Asset, AssetClass, Attribute, Pack, Rule
 from streams.zone import offsets
 
@@ -105,7 +106,7 @@ class Plant:
 
     # Rows -------------------------------------------------------------------------------------
 
-    def _memory(self, rows: int, pool: int = 0) -> vm.Memory:
+    def _memory(self, rows: int, pool: int = 0) -> Memory:
         """Empty memory for so many rows."""
         compiled, program = self.compiled, self.compiled.program
         signals, slots = len(self.cls.signals), int(program.scalars[S_SLOTS])
@@ -117,7 +118,7 @@ class Plant:
         times[:, k.SOONEST], times[:, k.MARK] = never, 0
         heads = np.array([k.WINDOW_SAMPLES] + [-1] * 32 + [k.NEVER, 0, 0, 0], np.int64)
         varied = rows if self.variants else 1
-        return vm.Memory(
+        return Memory(
             val=np.tile(program.default, (rows, 1)),
             raw=np.tile(program.default, (rows, 1)),
             newest=np.full((rows, signals), k.NEVER, np.int64),
@@ -205,7 +206,9 @@ class Plant:
     def _variants_of(self, asset: Asset | None) -> dict[str, int]:
         """Rule -> number of the variant that an asset's overrides make of it."""
         found: dict[str, int] = {}
-        for rule in self.compiled.rules if asset is not None and asset.overrides else ():
+        if asset is None or not asset.overrides:
+            return found
+        for rule in self.compiled.rules:
             own = {
                 key: value
                 for key, value in asset.overrides.items()

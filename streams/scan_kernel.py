@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rules.jit import kernel, kernel_inline
 from streams.decode import MAX_BYTES, MAX_VALUES, MS_BELOW, US_BELOW
-from streams.scan_jit import compiled, inlined
 from streams.scan_numbers import EXACT, Bytes, read_integer, read_number
 from streams.scan_tables import (
     CODE_VALUE,
@@ -35,7 +35,7 @@ from streams.scan_tables import (
 )
 
 NUMBER, BOOL, STATES, EVENTS, CLOSED = range(5)  # kinds of signals; an operator's is CLOSED
-CLASSES = 0  # the space of the classes' names; of class c's signals 1 + c; then of signals' states
+CLASSES = 0  # the names' space of classes; of class c's signals 1 + c; then of the signals' states
 
 NO_ARRIVAL = -(1 << 62)
 
@@ -104,7 +104,7 @@ class Output(NamedTuple):
     rest: npt.NDArray[np.int64]
 
 
-@compiled
+@kernel
 def scan(
     buf: Bytes, size: int, ends: npt.NDArray[np.int64], now: int, world: World, out: Output
 ) -> tuple[int, int, int]:
@@ -146,7 +146,7 @@ def scan(
     return n, k, r
 
 
-@inlined
+@kernel_inline
 def read_message(
     buf: Bytes, begin: int, k: int, line: int, now: int, world: World, out: Output
 ) -> tuple[int, int, int, int]:
@@ -198,7 +198,7 @@ def read_message(
     return skip(buf, p + 1), asset, t, k
 
 
-@inlined
+@kernel_inline
 def skip(buf: Bytes, p: int) -> int:
     """The first byte from p on that is no blank; a newline is none, as it ends the record."""
     while buf[p] <= SPACE and (buf[p] == SPACE or buf[p] == 9 or buf[p] == 13):
@@ -206,7 +206,7 @@ def skip(buf: Bytes, p: int) -> int:
     return p
 
 
-@inlined
+@kernel_inline
 def read_key(buf: Bytes, p: int) -> tuple[int, int]:
     """A key of up to seven characters and its colon: where its value begins, the packed key."""
     if buf[p] != QUOTE:
@@ -220,18 +220,18 @@ def read_key(buf: Bytes, p: int) -> tuple[int, int]:
     return skip(buf, p + 1), key
 
 
-@inlined
+@kernel_inline
 def read_word(buf: Bytes, p: int) -> tuple[int, int]:
-    """Up to seven letters: where they end, packed."""
+    """Up to seven letters (or signs among them): where they end, packed."""
     end = p + 7
     word = 0
-    while p < end and 65 <= buf[p] <= 122 and buf[p] != BACKSLASH:
+    while p < end and 65 <= buf[p] <= 122:
         word = (word << 8) | buf[p]
         p += 1
     return p, word
 
 
-@inlined
+@kernel_inline
 def read_name(buf: Bytes, p: int, names: Names, space: int) -> tuple[int, int]:
     """A string without escapes that is in the table: where it ends, its number (else -1, 0)."""
     if buf[p] != QUOTE:
@@ -251,7 +251,7 @@ def read_name(buf: Bytes, p: int, names: Names, space: int) -> tuple[int, int]:
     return p + 1, number
 
 
-@inlined
+@kernel_inline
 def read_known(buf: Bytes, p: int, names: Names, number: int) -> int:
     """A string that is this very name: where it ends."""
     if number < 0 or buf[p] != QUOTE:
@@ -266,7 +266,7 @@ def read_known(buf: Bytes, p: int, names: Names, number: int) -> int:
     return p + i + 1
 
 
-@inlined
+@kernel_inline
 def read_time(buf: Bytes, p: int) -> tuple[int, int]:
     """An epoch ≥ 0 in ms, µs or ns: where it ends, ms."""
     p, t = read_integer(buf, p)
@@ -277,7 +277,7 @@ def read_time(buf: Bytes, p: int) -> tuple[int, int]:
     return p, t
 
 
-@inlined
+@kernel_inline
 def read_good(buf: Bytes, p: int) -> int:
     """A word of good quality; no other is read here."""
     if buf[p] == QUOTE:
@@ -292,7 +292,7 @@ def read_good(buf: Bytes, p: int) -> int:
     return p + 3 if buf[p] == 49 and buf[p + 1] == 57 and buf[p + 2] == 50 else -1  # 192
 
 
-@inlined
+@kernel_inline
 def read_values(
     buf: Bytes, p: int, cls: int, only: int, k: int, line: int, world: World, out: Output
 ) -> tuple[int, int]:
@@ -333,7 +333,7 @@ def read_values(
     return (p + 1 if buf[p] == CLOSE else -1), k
 
 
-@inlined
+@kernel_inline
 def read_value(
     buf: Bytes, p: int, signal: int, k: int, world: World, out: Output
 ) -> tuple[int, int]:

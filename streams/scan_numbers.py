@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from streams.scan_jit import inlined
+from rules.jit import kernel_inline
 
 Bytes = npt.NDArray[np.uint8] | bytes
 
@@ -20,7 +20,7 @@ SPLIT = 134_217_729.0  # 2^27 + 1, halves a float's digits (Veltkamp)
 DOUBT = 2.0**-48  # more than the error of a quotient's second half (about 2^-52)
 
 
-@inlined
+@kernel_inline
 def divide(m: int, d: float) -> tuple[bool, float]:
     """m / d rounded once, for EXACT < m < 10^18 and d a power of ten; whether it is certain.
 
@@ -43,7 +43,7 @@ def divide(m: int, d: float) -> tuple[bool, float]:
     return value == quotient + rest * (1.0 - DOUBT), value
 
 
-@inlined
+@kernel_inline
 def scale(m: int, exponent: int) -> tuple[bool, float]:
     """m · 10^exponent rounded once, for 0 ≤ m < 10^18; whether it is certain (else 0)."""
     if exponent == 0 or m == 0:
@@ -58,7 +58,7 @@ def scale(m: int, exponent: int) -> tuple[bool, float]:
     return False, 0.0
 
 
-@inlined
+@kernel_inline
 def read_number(buf: Bytes, p: int) -> tuple[int, float]:
     """The number that begins at p: where it ends (-1: for the slow path), its value."""
     negative = buf[p] == MINUS
@@ -104,7 +104,7 @@ def read_number(buf: Bytes, p: int) -> tuple[int, float]:
     return p, value
 
 
-@inlined
+@kernel_inline
 def read_power(buf: Bytes, p: int) -> tuple[int, int]:
     """The power of ten that begins at p, of at most three digits: where it ends, its value."""
     negative = buf[p] == MINUS
@@ -120,7 +120,7 @@ def read_power(buf: Bytes, p: int) -> tuple[int, int]:
     return p, -power if negative else power
 
 
-@inlined
+@kernel_inline
 def read_integer(buf: Bytes, p: int) -> tuple[int, int]:
     """The integer ≥ 0 below 9·10^18 that begins at p: where it ends (-1: not one), its value."""
     begin = p

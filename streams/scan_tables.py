@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.scan_jit import compiled, inlined
+from rules.jit import kernel, kernel_inline
 
 MAX_PROBES = 64
 HASH_MASK = (1 << 52) - 1  # a hash that a float holds exactly
@@ -55,7 +55,7 @@ class Codes(NamedTuple):
 CODE, CODE_VALUE = 1, 2
 
 
-@inlined
+@kernel_inline
 def mix(code: int) -> int:
     """A 52-bit hash of an int64, good enough to add up to a hash of a set."""
     low, high = code & M32, (code >> 32) & M32
@@ -69,14 +69,14 @@ def mix(code: int) -> int:
     return ((b & 0xFFFFF) << 32) | a
 
 
-@inlined
+@kernel_inline
 def spread(h: int, space: int) -> int:
     """Where to begin to look for a name whose bytes have the FNV-1a hash h."""
     h = (h ^ (int(space) * 0x9E3779B1)) & M32
     return h ^ (h >> 15)
 
 
-@inlined
+@kernel_inline
 def find_name(
     names: Names, space: int, h: int, buf: npt.NDArray[np.uint8] | bytes, begin: int, end: int
 ) -> int:
@@ -99,11 +99,11 @@ def find_name(
     return -1
 
 
-@inlined
+@kernel_inline
 def find_code(codes: Codes, space: int, code: int) -> int:
     """The number of a code; -1 if it is not found."""
     mask = len(codes.entry) - 1
-    at = spread(mix(code) & M32, space) & mask
+    at = spread(code & M32, space) & mask
     for _ in range(MAX_PROBES):
         number = codes.entry[at]
         if number < 0:
@@ -139,7 +139,7 @@ def make_codes(codes: list[tuple[int, int, int]]) -> Codes:
     """A table of (space, code, value); a code occurs once in its space."""
     entry = np.full(_capacity(len(codes)), -1, np.int32)
     for i, (space, code, _) in enumerate(codes):
-        _enter(entry, spread(int(mix(code)) & M32, space), i)
+        _enter(entry, spread(code & M32, space), i)
     return Codes(entry, np.array(codes, np.int64).reshape(-1, 3))
 
 
@@ -201,7 +201,7 @@ class IdTable:
         self._count = count
 
 
-@compiled
+@kernel
 def _enter_ids(
     entry: npt.NDArray[np.int32],
     row: npt.NDArray[np.int64],

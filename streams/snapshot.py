@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from rules import layout as k
 from rules.compile import Compiled
@@ -69,7 +70,7 @@ def load_plant(plant: Plant, data: dict[str, Any]) -> None:
     _fill(plant.memory.pool[:used], arrays["pool"], "pool")
 
 
-def _fill(to: Any, data: bytes, name: str) -> None:
+def _fill(to: npt.NDArray[np.generic], data: bytes, name: str) -> None:
     found = np.frombuffer(data, to.dtype)
     if found.size != to.size:
         raise SnapshotError(f"{name} has {found.size} values, expected {to.size}")

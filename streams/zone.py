@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from rules.compile import Ints
-from rules.layout import NEVER
+from rules.layout import NEVER, Ints
 
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = timedelta(days=7)       # no zone has two changes within a week
