@@ -74,7 +74,7 @@ def _greet(prog: Program, mem: Memory, a: int, now: int) -> None:
 
 
 @kernel_inline
-def _sample(prog: Program, mem: Memory, a: int, s: Floats, v: float, t: int, now: int) -> bool:
+def _sample(prog: Program, mem: Memory, a: int, s: int, v: float, t: int, now: int) -> bool:
     """One sample. Returns whether it is applied."""
     raw, newest = mem.raw[a, s], mem.newest[a, s]
     spec = prog.signals[s]

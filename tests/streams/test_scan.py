@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from rules.jit import kernel
 from streams.decode import MAX_BYTES, MAX_VALUES
 from streams.intake import Scanned
 from streams.reasons import Reason
-from streams.scan_jit import compiled
 from streams.scan_numbers import Bytes, read_number
 from streams.scan_tables import mix
 from tests.streams.intake_kit import LIFT, assert_same, intake
@@ -28,7 +28,7 @@ def both(data: bytes | list[bytes], now: int | None = None) -> Scanned:
     return fast
 
 
-@compiled
+@kernel
 def number_at_0(buf: Bytes) -> tuple[int, float]:
     return read_number(buf, 0)
 
