@@ -269,6 +269,7 @@ def _initial(tables: _Tables, width: int) -> Floats:
             row[rule[k.R_CELL]] = np.nan
         else:
             row[rule[k.R_ALARM] + k.ESCALATE_AT] = np.nan
+            row[rule[k.R_ALARM] + k.UNDECIDED] = np.nan
     starts = [r[k.R_CELL] if r[k.R_CELL] >= 0 else r[k.R_ALARM] for r in tables.rows]
     frozen = min(starts, default=0)
     row[0:frozen:2] = np.nan

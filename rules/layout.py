@@ -88,8 +88,9 @@ WINDOW_TIMES: Final = 1_000        # newest occurrences kept by times()
 RING_START: Final = 4              # entries of a new ring
 
 # Fields of an alarm, of a machine, and of the bits of `n of m samples`.
-FLAGS, RAISED, ESCALATE_AT = range(3)
-ALARM_WIDTH: Final = 3
+# UNDECIDED: since when a `when` of the rule is unknown (NaN: it is not).
+FLAGS, RAISED, ESCALATE_AT, UNDECIDED = range(4)
+ALARM_WIDTH: Final = 4
 STATE, ELAPSED, STARTED, BEGAN = range(4)
 MACHINE_WIDTH: Final = 4
 NOFM_WIDTH: Final = 3              # two words of 32 samples each, and how many were seen

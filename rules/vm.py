@@ -200,6 +200,7 @@ def _levels(
     severity 0 if none is; when a delay runs out)."""
     due = k.FOREVER
     severity, top, since, stale = 0, 0, now, 0
+    blind = False
     for m in range(row[k.R_M], row[k.R_M_END]):
         spec = machines[m]
         hit = spec[k.M_N] > 0 and sampled(lists, firsts, sets, touched, wide(spec[k.M_SIG]))
@@ -209,11 +210,17 @@ def _levels(
             spec, reg, s, hit, clear_hit, row[k.R_UNKNOWN], now, instant
         )
         due = min(due, at)
+        blind = blind or math.isnan(reg[spec[k.M_WHEN]])
         if on:
             stale = 1 if unknown else stale
             if severity == 0:      # machines stand highest severity first
                 severity, top = int(spec[k.M_SEVERITY]), int(spec[k.M_LEVEL])
                 since = int(s[spec[k.M_OFF] + k.BEGAN])
+    undecided = row[k.R_ALARM] + k.UNDECIDED
+    if not blind:
+        s[undecided] = _NAN
+    elif math.isnan(s[undecided]):
+        s[undecided] = now
     return (severity, top, since, stale), due
 
 

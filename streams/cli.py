@@ -88,6 +88,7 @@ def replay(
     except DataError as error:
         raise fail(str(error)) from None
     _tell_refused(outcome)
+    _tell_undecided(outcome)
     if as_json:
         for transition in outcome.transitions:
             say_json(_plain(transition))
@@ -129,6 +130,13 @@ def _tell_refused(outcome: Replay) -> None:
     if outcome.reasons:
         counts = ", ".join(f"{count} {reason}" for reason, count in outcome.reasons.most_common())
         sys.stderr.write(f"{outcome.lines} lines; not used: {counts}\n")
+
+
+def _tell_undecided(outcome: Replay) -> None:
+    """Rules that could not decide at the end, for 10 minutes or longer: they guard nothing."""
+    for rule, assets in sorted(outcome.undecided.items()):
+        some = ", ".join(assets[:5]) + (", …" if len(assets) > 5 else "")
+        sys.stderr.write(f"{rule} has been unable to decide on {len(assets)} assets: {some}\n")
 
 
 _COLOURS = {1: "blue", 2: "yellow", 3: "dark_orange", 4: "red"}

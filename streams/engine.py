@@ -20,6 +20,9 @@ from streams.assets import Assets
 from streams.intake import Batch, Intake
 from streams.plant import Jobs, Plant, Programs, advance, entry, job
 
+#: A rule that cannot decide for so long (ms) is counted and listed.
+UNDECIDED_AFTER = 10 * 60_000
+
 Outcome = tuple[Refusal | None, list[Transition]]
 
 
@@ -112,6 +115,16 @@ class Engine:
             found += self._run(number, advance(plant.due_before((t + 1) * 8), (t + 1) * 8))
             plant.raise_floor(t)
         return in_order(found)
+
+    def undecided(self, now: int, after: int = UNDECIDED_AFTER) -> dict[str, list[str]]:
+        """The rules that have been unable to decide for `after` ms, each with its assets: a `when`
+        that needs a value which is not there guards nothing."""
+        found: dict[str, list[str]] = {}
+        for plant, owners in zip(self.plants, self.owners, strict=True):
+            for rule, rows in plant.undecided(now - after):
+                assets = [self.assets.ids[owners[row]] for row in rows.tolist()]
+                found.setdefault(rule, []).extend(assets)
+        return found
 
     # Commands ---------------------------------------------------------------------------------
 

@@ -261,6 +261,16 @@ class Plant:
         """The rows that have an instant before a key."""
         return np.nonzero(self.memory.times[: self.count, k.SOONEST] < key)[0]
 
+    def undecided(self, before: int) -> list[tuple[str, npt.NDArray[np.int64]]]:
+        """Each rule and the rows on which it has been unable to decide since `before` or longer."""
+        found = []
+        for rule, part in zip(self.compiled.rules, self.compiled.parts, strict=True):
+            since = self.memory.state[: self.count, part.start + k.UNDECIDED]
+            rows = np.nonzero(since <= before)[0]
+            if len(rows):
+                found.append((rule.id, rows))
+        return found
+
     def raise_floor(self, at: int) -> None:
         """No clock of an asset stands before `at` any more."""
         self.memory.heads[k.H_FLOOR] = max(self.memory.heads[k.H_FLOOR], at)

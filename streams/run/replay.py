@@ -38,6 +38,7 @@ class Replay:
     lines: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)  # (line, why), at most MAX_TOLD
     reasons: Counter[str] = field(default_factory=Counter)  # of all that was refused
+    undecided: dict[str, list[str]] = field(default_factory=dict)  # rule -> assets, at the end
 
     def refuse(self, line: int, reason: str, what: str) -> None:
         """Counts what could not be used."""
@@ -152,7 +153,9 @@ class _Run:
                 self.outcome.refused
             ) else ""
             raise DataError(f"{data}: {what}{first}; expected one JSON object a line")
-        self.outcome.transitions += self.site.run_until(self.last if until is None else until)
+        end = self.last if until is None else until
+        self.outcome.transitions += self.site.run_until(end)
+        self.outcome.undecided = self.site.engine.undecided(end)
         self.outcome.transitions.sort(key=lambda x: (x.t, x.asset, x.rule, x.kind))
 
 
