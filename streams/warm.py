@@ -29,6 +29,7 @@ def warm_up() -> None:
     pack = load_texts([("warm.yaml", _PACK)]).pack
     assert pack is not None
     engine = Engine(pack)
+    engine.intake.prepare()
     for _ in range(2):      # the first time the asset is new: the slow way
         engine.batch(engine.intake.scan(_LINES).batch)
     engine.run_until(60_000)
