@@ -24,6 +24,7 @@ from streams.reasons import Reason
 
 MAX_BYTES = 1 << 20  # of a message, or an array of messages
 MAX_VALUES = 1_024  # of a message, codes of events counted one by one
+MAX_MESSAGES = 20_000  # of an array; without it a million bytes could be half a million refusals
 MAX_DEPTH = 8  # of nesting; an array of messages with lists of codes needs 4
 
 #: Epochs are told apart by size: below 1e14 they are ms (up to the year 5138), below 1e17 µs, else
@@ -81,7 +82,12 @@ def decode(data: bytes) -> list[Reading | Refuse]:
         value = _parse(data)
     except Refuse as refuse:
         return [refuse]
-    return [_reading_or_refuse(one) for one in (value if isinstance(value, list) else [value])]
+    if not isinstance(value, list):
+        return [_reading_or_refuse(value)]
+    if len(value) > MAX_MESSAGES:
+        found = f"an array of {len(value):,} messages; the limit is {MAX_MESSAGES:,}"
+        return [Refuse(Reason.TOO_LARGE, found)]
+    return [_reading_or_refuse(one) for one in value]
 
 
 def from_message(message: records.Message) -> Reading | Refuse:

@@ -47,8 +47,8 @@ class Reason(Enum):
 
 _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.TOO_LARGE: (
-        "超过上限：消息 1 MiB，1,024 个值，嵌套 8 层",
-        "above a bound: 1 MiB a message, 1,024 values, nesting of 8",
+        "超过上限：1 MiB，一个数组 20,000 条消息，一条消息 1,024 个值，嵌套 8 层",
+        "above a bound: 1 MiB, 20,000 messages an array, 1,024 values a message, nesting of 8",
     ),
     Reason.BAD_UTF8: ("不是 UTF-8 文本", "not text in UTF-8"),
     Reason.NOT_JSON: (

@@ -139,6 +139,7 @@ def test_other_times_are_refused_and_say_why(t: object, hint: str) -> None:
         (b"[" * 100_000, Reason.TOO_LARGE),
         (b'{"a":' * 9 + b"1" + b"}" * 9, Reason.TOO_LARGE),
         (lift({"message_code": [1] * 1_025}), Reason.TOO_LARGE),
+        (b"[" + b"0," * 20_000 + b"0]", Reason.TOO_LARGE),
         (b"3", Reason.NOT_AN_OBJECT),
         (b"null", Reason.NOT_AN_OBJECT),
         (b"[[]]", Reason.NOT_AN_OBJECT),
