@@ -29,7 +29,7 @@ class Program(NamedTuple):
     code: int32[n, CODE_WIDTH]
     rules: int32[variants, RULE_WIDTH] — the rules in order, then variants for overriding assets
     machines: int32[m, MACHINE_COLUMNS]
-    reg: float64[registers] — constants, then scratch
+    reg: float64[registers] — an asset's signals and attributes, constants, scratch
     lists: int32[…], firsts: int32[lists + 1] — lists of numbers, one after the other: for each
         slot the rules that read it; sets of signals; the rules with silent(); for each rule those
         that look at its alarm; registers of the pieces shown
@@ -349,11 +349,12 @@ def _program(
         ]
         for s in values
     ]  # fmt: skip
+    given = len(emit.slots) + len(emit.attributes)
     return Program(
         code=_table(emit.finish(), k.CODE_WIDTH),
         rules=_table(rows, k.RULE_WIDTH),
         machines=_table(tables.machines, k.MACHINE_COLUMNS),
-        reg=np.array(emit.constants + [0.0] * (emit.registers + 1), np.float64),
+        reg=np.array([*([0.0] * given), *emit.constants, *([0.0] * (emit.registers + 1))]),
         lists=np.array([i for members in lists for i in members], np.int32),
         firsts=firsts,
         signals=np.array(signals_table, np.int64).reshape(-1, k.SIGNAL_COLUMNS),

@@ -2,8 +2,10 @@
 register written, up to three read, where its state lies, which signals make its samples, and a
 number of its own.
 
-While rules are compiled a register is a number from 0 on and the constant number c is written
--2 - c; `place` turns both into columns of the one register file once all constants are known.
+The register file holds an asset's signals and attributes (copied there at each event), then the
+constants, then the values of one rule at a time. While rules are compiled, a value is a number from
+0 on, constant c is -2 - c, signal s is SIGNALS + s and attribute i is ATTRIBUTES + i; `place` turns
+them into columns once all constants are known.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from rules.tree import (
     SpanCompare,
     TextIn,
 )
+
+SIGNALS, ATTRIBUTES = 1 << 20, 1 << 24
 
 _PLAIN = {
     "add": k.ADD, "sub": k.SUB, "mul": k.MUL, "div": k.DIV, "neg": k.NEG, "abs": k.ABS,
@@ -82,9 +86,14 @@ class Emitter:
 
     def place(self, register: int) -> int:
         """The column of the register file; -1 stays -1 (none)."""
-        if register == -1:
-            return -1
-        return -register - 2 if register < -1 else register + len(self.constants)
+        given = len(self.slots) + len(self.attributes)
+        if register >= ATTRIBUTES:
+            return len(self.slots) + register - ATTRIBUTES
+        if register >= SIGNALS:
+            return register - SIGNALS
+        if register >= 0:
+            return given + len(self.constants) + register
+        return -1 if register == -1 else given - register - 2
 
     def finish(self) -> list[list[int]]:
         """The code with its registers placed."""
@@ -148,14 +157,14 @@ class Emitter:
     def _emit(self, e: Expr) -> int:
         match e:
             case SignalRef(name=name):
-                return self._add(k.LOAD, x=self.slots[name])
+                return SIGNALS + self.slots[name]
             case EventRef(signal=signal, codes=codes):
                 slots = [self.event_slots[signal, code] for code in sorted(codes)]
                 return self._chain(k.OR, [self._add(k.EVENT, x=slot) for slot in slots])
             case AttributeRef(name=name):
-                return self._add(k.ATTR, x=self.attributes[name])
+                return ATTRIBUTES + self.attributes[name]
             case TextIn(attribute=name, texts=texts):
-                column = self._add(k.ATTR, x=self.attributes[name])
+                column = ATTRIBUTES + self.attributes[name]
                 ids = [self.texts.setdefault(text, len(self.texts)) for text in texts]
                 hits = [self._add(k.EQ, column, self.constant(float(i))) for i in ids]
                 return self._chain(k.OR, hits)

@@ -171,15 +171,9 @@ def run(
     for i in range(pc, end):
         op, dst = code[i, k.OP], code[i, k.DST]
         out = _NAN
-        if op <= k.ATTR:
-            n = code[i, k.X]
-            if op == k.LOAD:
-                reg[dst] = mem.val[a, n]
-            elif op == k.ATTR:
-                reg[dst] = mem.attr[a, n]
-            else:
-                reg[dst] = 1.0 if mem.scratch[k.EVENTS, n] != 0 else 0.0
-                edge = edge or mem.scratch[k.EVENTS, n] != 0
+        if op == k.EVENT:
+            reg[dst] = 1.0 if mem.scratch[k.EVENTS, code[i, k.X]] != 0 else 0.0
+            edge = edge or reg[dst] != 0.0
             continue
         x, y, z = reg[code[i, k.A]], reg[code[i, k.B]], 0.0
         if op <= k.LAST_BINARY:

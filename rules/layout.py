@@ -30,18 +30,18 @@ MESSAGE: Final = 0                 # a message or a command: before every instan
 OP, DST, A, B, C, OFF, SIG, X = range(8)
 CODE_WIDTH: Final = 8
 
-# Opcodes, by the way their operands count: read from tables; unknown when an operand is; of one
-# operand; known though an operand may not be; functions of time. Registers hold floats, NaN is
+# Opcodes, by the way their operands count: none; unknown when an operand is; of one operand;
+# known though an operand may not be; functions of time. Registers hold floats, NaN is
 # unknown; conditions are 1.0 and 0.0.
 (
-    LOAD, EVENT, ATTR,
+    EVENT,
     GT, LT, GE, LE, EQ, NE, ADD, SUB, MUL, DIV, MIN, MAX, CLAMP,
     NOT, NEG, ABS, SQRT, EXP, LOG, ROUND, PINNED,
     AND, OR, IF, WHERE, KNOWN, VOTE_ADD, VOTE,
     SPAN, AGE, SILENT, ACTIVE, FROZEN, HOUR, WEEKDAY,
     SINCE, HELD, LATCHED, AT, RISES, FALLS, LAG, NOT_FOLLOWED, PREV, LAST, EWMA, ZSCORE, CUSUM,
     ANOMALY, OVER, SINCE_WINDOW,
-) = range(54)  # fmt: skip
+) = range(52)  # fmt: skip
 LAST_BINARY, LAST_SINGLE, LAST_CHOICE = CLAMP, PINNED, VOTE
 
 # Windows (column X of OVER and SINCE_WINDOW).
@@ -69,14 +69,15 @@ FN_BLANK: Final[dict[int, tuple[float, ...]]] = {
     ZSCORE: (_NAN, _NAN, _NAN, 0.0, _NAN), # mean, variance, time, samples, score
     CUSUM: (_NAN, _NAN),                   # sum; last known reset
     ANOMALY: (_NAN, _NAN, 0.0, _NAN),      # mean, variance, samples, score
-    OVER: (0.0, 0.0, 0.0, 0.0, _NAN, _NAN, _NAN, 0.0, 0.0, _NAN),
+    OVER: (0.0, 0.0, 0.0, 0.0, 0.0, _NAN, _NAN, _NAN, _NAN),
     SINCE_WINDOW: (
         _NAN, _NAN, 0.0, 0.0, 0.0, 0.0, _NAN, _NAN, 0.0, _NAN, _NAN, _NAN,
     ),
 }  # fmt: skip
 
-# Fields of a window `over W` (OVER). The ring lies in the pool.
-R_BLOCK, R_CAP, R_HEAD, R_COUNT, R_OUT, R_KNOWN, R_TRUE, R_SUM, R_CARRY, R_PANE = range(10)
+# Fields of a window `over W` (OVER). The ring lies in the pool: see rules.ring, and rules.panes for
+# what it holds when R_STEP (a pane's width in ms) is not 0.
+R_BLOCK, R_CAP, R_HEAD, R_COUNT, R_STEP, R_OUT, R_KNOWN, R_TRUE, R_TIME_TO = range(9)
 # Fields of a window `since c` (SINCE_WINDOW).
 (
     S_TRUE, S_START, S_COUNT, S_SUM, S_TOTAL, S_LENGTH, S_MIN, S_MAX, S_SEGMENT, S_VALUE, S_OUT,
@@ -86,6 +87,7 @@ R_BLOCK, R_CAP, R_HEAD, R_COUNT, R_OUT, R_KNOWN, R_TRUE, R_SUM, R_CARRY, R_PANE 
 WINDOW_SAMPLES: Final = 4_096      # kept exactly; beyond, panes
 WINDOW_TIMES: Final = 1_000        # newest occurrences kept by times()
 RING_START: Final = 4              # entries of a new ring
+PANE_WIDTH: Final = 8              # floats of a pane (see rules.panes)
 
 # Fields of an alarm, of a machine, and of the bits of `n of m samples`.
 # UNDECIDED: since when a `when` of the rule is unknown (NaN: it is not).

@@ -38,8 +38,8 @@ DONE, POOL_LOW, OUT_FULL = range(3)
 
 #: Evaluations of a rule at one time: events and edges may follow each other, not for ever.
 MAX_PASSES = 8
-#: Floats that a window's ring can ask of the pool at one event.
-MAX_BLOCK = 4 * k.WINDOW_SAMPLES
+#: Floats that a window's ring can ask of the pool at one event: a block of panes.
+MAX_BLOCK = k.PANE_WIDTH * k.WINDOW_SAMPLES
 
 
 @kernel
@@ -142,7 +142,7 @@ def _freeze(
             mem.state[a, cell + 1] = now
         elif now - mem.state[a, cell + 1] >= prog.signals[s, k.SIG_FROZEN]:
             mem.flag[a, s] |= k.F_FROZEN
-            mem.val[a, s] = _NAN
+            mem.val[a, s] = prog.reg[s] = _NAN
 
 
 @kernel
@@ -277,6 +277,11 @@ def _settle(
     without it. Pairs first … last - 1 are the samples of the message; reset: a rule, or -1."""
     rules, cells, scratch = prog.scalars[S_RULES], prog.scalars[S_CELLS], mem.scratch
     freezes = prog.scalars[S_FROZEN] > 0 and last > first
+    signals, given = mem.val.shape[1], mem.attr.shape[1]
+    for i in range(signals):
+        prog.reg[i] = mem.val[a, i]
+    for i in range(given):
+        prog.reg[signals + i] = mem.attr[a, i]
     for attempt in range(MAX_PASSES):
         once_more = False
         for r in range(rules):
