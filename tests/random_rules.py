@@ -73,7 +73,8 @@ class Author:
             f"{self.pick(*NUMBERS)} {self.less()} lim", "x > top", "x > none",
             f"{self.random.randint(1, 4)} < x <= {self.random.randint(5, 9)}",
             "pr > 5 bar", "pr <= 600 kPa", "m == high", "m != off", "m in (low, high)",
-            "code == ea", "code in (ea, ec)", "x in (2, 5, 7)", "p and kind == two", 'x > 3 and site == "s1"',
+            "code == ea", "code in (ea, ec)", "x in (2, 5, 7)", "p and kind == two",
+            'x > 3 and site == "s1"',
             "p == q", f"silent({self.span()})", f"age({self.pick('x', 'r', 'code', 'y')}) "
             f"{self.less()} {self.span()}", "known(x)", "known(r)", "hour() >= 1", "weekday() == 3",
             "x / y > 1.37", "sqrt(s) > 1.5", "log(s) > 0.37", "exp(s / 10) > 1.37",
