@@ -1,6 +1,7 @@
 """Windows over a value held between samples: mean min max range total delta.
 
-The ring (rules.ring) holds (time, value) at which the value changed; NaN is unknown.
+The ring (rules.ring) holds (time, value) at which the value changed, NaN being unknown; when it is
+full, panes (rules.panes).
 """
 
 from __future__ import annotations
@@ -10,32 +11,52 @@ import math
 from rules import layout as k
 from rules.jit import kernel
 from rules.layout import Floats, Ints
-from rules.ring import drop, entry, grid_after, push
+from rules.panes import append, held_at, held_in_panes, newest, plus, trim_held
+from rules.ring import drop, entry, grid_after
 
 _NAN = math.nan
 
 
 @kernel
-def _record(s: Floats, o: int, pool: Floats, heads: Ints, now: int, x: float, keep: int) -> None:
+def _record(
+    s: Floats, o: int, pool: Floats, heads: Ints, kind: int, now: int, x: float, span: int,
+) -> None:
     """The value from now on. An equal value goes on; one of no length is replaced."""
     count = int(s[o + k.R_COUNT])
     if count > 0:
-        last = entry(s, o, count - 1)
-        if pool[last + 1] == x or (math.isnan(x) and math.isnan(pool[last + 1])):
+        coarse = s[o + k.R_STEP] > 0
+        last = newest(s, o) if coarse else entry(s, o, count - 1) + 1
+        if pool[last] == x or (math.isnan(x) and math.isnan(pool[last])):
             return
-        if pool[last] == now:
-            pool[last + 1] = x
+        if not coarse and pool[last - 1] == now:
+            pool[last] = x
             if count > 1:
                 before = entry(s, o, count - 2)
                 if pool[before + 1] == x or (math.isnan(x) and math.isnan(pool[before + 1])):
                     s[o + k.R_COUNT] = count - 1
             return
-    push(s, o, pool, heads, now, x, keep)
+    append(s, o, pool, heads, kind, float(now), x, span)
 
 
 @kernel
-def _held(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) -> float:
-    """mean min max range total over (low, end] of what was held then; unknown parts left out."""
+def _trim(s: Floats, o: int, pool: Floats, heads: Ints, low: float) -> None:
+    """What was held before the window leaves."""
+    if s[o + k.R_STEP] > 0:
+        trim_held(s, o, pool, heads, low)
+        return
+    count, out = int(s[o + k.R_COUNT]), 0
+    while out + 1 < count and pool[entry(s, o, out + 1)] <= low:
+        out += 1
+    if out:
+        drop(s, o, out)
+
+
+@kernel
+def _stretches(
+    s: Floats, o: int, pool: Floats, low: float, end: float,
+) -> tuple[float, float, float, float, float]:
+    """Integral (value x ms), known ms, minimum, maximum over (low, end], and the value at its end;
+    a minimum above the maximum when nothing was known."""
     count = int(s[o + k.R_COUNT])
     total, carry, known = 0.0, 0.0, 0.0
     least, most = math.inf, -math.inf
@@ -54,10 +75,17 @@ def _held(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) ->
         least, most = min(least, v), max(most, v)
         if length > 0:
             known += length
-            term = v * length - carry
-            summed = total + term
-            carry = (summed - total) - term
-            total = summed
+            total, carry = plus(total, carry, v * length)
+    return total, known, least, most, now
+
+
+@kernel
+def _held(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) -> float:
+    """mean min max range total over (low, end] of what was held then; unknown parts left out."""
+    if s[o + k.R_STEP] > 0:
+        total, known, least, most, now = held_in_panes(s, o, pool, low, end)
+    else:
+        total, known, least, most, now = _stretches(s, o, pool, low, end)
     if least > most:
         return _NAN
     if kind == k.W_MEAN:
@@ -74,6 +102,8 @@ def _held(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) ->
 @kernel
 def _delta(s: Floats, o: int, pool: Floats, now: int, width: int) -> float:
     """The value now less the value that it had `width` ago."""
+    if s[o + k.R_STEP] > 0:
+        return pool[newest(s, o)] - held_at(s, o, pool, now - width)
     count = int(s[o + k.R_COUNT])
     if count == 0 or pool[entry(s, o, 0)] > now - width:
         return _NAN
@@ -98,19 +128,13 @@ def held_window(
     """
     known = 0.0 if math.isnan(x) else 1.0
     turned = known != s[o + k.R_KNOWN]
-    if sampled or (turned and (known == 1.0 or not math.isnan(s[o + k.R_KNOWN]))):
-        _record(s, o, pool, heads, now, x, k.WINDOW_SAMPLES)
-    s[o + k.R_KNOWN] = known
     on_grid = instant and grid_after(now, width, True) == now
-    low = now - back - width
-    count = int(s[o + k.R_COUNT])
     if sampled or turned or on_grid:
-        out = 0
-        while out + 1 < count and pool[entry(s, o, out + 1)] <= low:
-            out += 1
-        if out:
-            drop(s, o, out)
-            count -= out
+        low = now - back - width
+        _trim(s, o, pool, heads, low)
+        if sampled or (turned and (known == 1.0 or not math.isnan(s[o + k.R_KNOWN]))):
+            _record(s, o, pool, heads, kind, now, x, width + back)
+        s[o + k.R_KNOWN] = known
         if kind == k.W_DELTA:
             s[o + k.R_OUT] = _delta(s, o, pool, now, width)
         else:
@@ -126,8 +150,10 @@ def _held_due(
     count = int(s[o + k.R_COUNT])
     if count == 0:
         return k.FOREVER
-    first = int(pool[entry(s, o, 0)])
     soon = grid_after(now, width, not instant)
+    if s[o + k.R_STEP] > 0:
+        return soon
+    first = int(pool[entry(s, o, 0)])
     if kind == k.W_DELTA:       # the value W ago changes W after each entry
         change = first + width
         if count > 1 and (change < now or (change == now and instant)):

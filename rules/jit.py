@@ -30,8 +30,8 @@ class Compile(Protocol):
 
 _ROOT = Path(__file__).parent
 _SOURCES = [_ROOT / f"{name}.py" for name in (
-    "jit", "layout", "compile", "ring", "held", "samples", "since", "state", "interpret", "machine",
-    "memory", "vm",
+    "jit", "layout", "compile", "ring", "panes", "held", "samples", "since", "state", "interpret",
+    "machine", "memory", "vm",
 )] + sorted((_ROOT.parent / "streams").glob("scan*.py"))  # fmt: skip
 
 

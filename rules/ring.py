@@ -1,7 +1,8 @@
 """Rings of samples in a pool that all assets of a class share.
 
 A window `over W` keeps a ring of entries (time ms, value). Rings start small, double when full, and
-give their block back when they are empty.
+give their block back when they are empty. R_CAP says how many entries the block has room for, also
+when panes (rules.panes) lie in it, which are wider.
 
 pool: float64[…] — room for sorting (WINDOW_SAMPLES floats), then blocks of 2 ** n entries, two
 floats an entry
@@ -20,7 +21,7 @@ from rules.layout import Floats, Ints
 
 
 @kernel
-def _allocate(pool: Floats, heads: Ints, power: int) -> int:
+def allocate(pool: Floats, heads: Ints, power: int) -> int:
     """A block of 2 ** power entries. The caller has seen to it that the pool has room."""
     block = heads[power + 1]
     if block >= 0:
@@ -32,13 +33,15 @@ def _allocate(pool: Floats, heads: Ints, power: int) -> int:
 
 
 @kernel
-def _free(pool: Floats, heads: Ints, block: int, power: int) -> None:
+def free(pool: Floats, heads: Ints, block: int, power: int) -> None:
+    """Takes a block of 2 ** power entries back."""
     pool[block] = heads[power + 1]
     heads[power + 1] = block
 
 
 @kernel
-def _power(capacity: int) -> int:
+def power_of(capacity: int) -> int:
+    """The n with 2 ** n >= capacity."""
     power = 0
     while (1 << power) < capacity:
         power += 1
@@ -51,14 +54,14 @@ def _grow(s: Floats, o: int, pool: Floats, heads: Ints) -> None:
     capacity = int(s[o + k.R_CAP])
     count = int(s[o + k.R_COUNT])
     wider = 2 * capacity if capacity > 0 else k.RING_START
-    block = _allocate(pool, heads, _power(wider))
+    block = allocate(pool, heads, power_of(wider))
     if capacity > 0:
         old, head = int(s[o + k.R_BLOCK]), int(s[o + k.R_HEAD])
         for i in range(count):
             at = old + 2 * ((head + i) & (capacity - 1))
             pool[block + 2 * i] = pool[at]
             pool[block + 2 * i + 1] = pool[at + 1]
-        _free(pool, heads, old, _power(capacity))
+        free(pool, heads, old, power_of(capacity))
     s[o + k.R_BLOCK] = block
     s[o + k.R_CAP] = wider
     s[o + k.R_HEAD] = 0
@@ -96,11 +99,12 @@ def drop(s: Floats, o: int, n: int) -> None:
 
 @kernel
 def release(s: Floats, o: int, pool: Floats, heads: Ints) -> None:
-    """Gives the block of an empty ring back."""
+    """Gives the block of an empty ring back; the window is exact again."""
     if s[o + k.R_COUNT] == 0 and s[o + k.R_CAP] > 0:
-        _free(pool, heads, int(s[o + k.R_BLOCK]), _power(int(s[o + k.R_CAP])))
+        free(pool, heads, int(s[o + k.R_BLOCK]), power_of(int(s[o + k.R_CAP])))
         s[o + k.R_CAP] = 0
         s[o + k.R_HEAD] = 0
+        s[o + k.R_STEP] = 0
 
 
 @kernel

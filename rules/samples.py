@@ -1,6 +1,7 @@
 """Windows over samples: count sum std median rate increase; over occurrences: times; and time_to.
 
-The ring (rules.ring) holds the known samples (time, value), or the times of the occurrences.
+The ring (rules.ring) holds the known samples (time, value), or the times of the occurrences; when
+it is full, panes (rules.panes), but for median and times the newest of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from rules import layout as k
 from rules.jit import kernel, wide
 from rules.layout import Floats, Ints
+from rules.panes import append, grown, of_panes, plus, trim_samples
 from rules.ring import drop, entry, grid_after, push, release
 
 _NAN = math.nan
@@ -20,10 +22,7 @@ def _sums(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     """Sum of the entries first … last - 1, with what rounding took carried along."""
     total, carry = 0.0, 0.0
     for i in range(first, last):
-        term = pool[entry(s, o, i) + 1] - carry
-        summed = total + term
-        carry = (summed - total) - term
-        total = summed
+        total, carry = plus(total, carry, pool[entry(s, o, i) + 1])
     return total
 
 
@@ -71,7 +70,7 @@ def _growth(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
     before = pool[entry(s, o, first) + 1]
     for i in range(first + 1, last):
         v = pool[entry(s, o, i) + 1]
-        total += v - before if v >= before else v
+        total += grown(before, v)
         before = v
     return total
 
@@ -104,6 +103,8 @@ def _median(s: Floats, o: int, pool: Floats, first: int, last: int) -> float:
 @kernel
 def _of_samples(s: Floats, o: int, pool: Floats, kind: int, low: float, end: float) -> float:
     """The function of the samples with low < t <= end."""
+    if s[o + k.R_STEP] > 0:
+        return of_panes(s, o, pool, kind, low, end)
     last = int(s[o + k.R_COUNT])
     first = 0
     while first < last and pool[entry(s, o, first)] <= low:
@@ -124,6 +125,19 @@ def _of_samples(s: Floats, o: int, pool: Floats, kind: int, low: float, end: flo
 
 
 @kernel
+def _trim(s: Floats, o: int, pool: Floats, heads: Ints, low: float) -> None:
+    """What is not in the window any more leaves."""
+    if s[o + k.R_STEP] > 0:
+        trim_samples(s, o, pool, heads, low)
+        return
+    count, out = int(s[o + k.R_COUNT]), 0
+    while out < count and pool[entry(s, o, out)] <= low:
+        out += 1
+    if out:
+        drop(s, o, out)
+
+
+@kernel
 def sample_window(
     s: Floats, o: int, pool: Floats, heads: Ints, kind: int, x: float, width: int, back: int,
     sampled: bool, now: int, instant: bool,
@@ -133,24 +147,20 @@ def sample_window(
     turned = known != s[o + k.R_KNOWN]
     s[o + k.R_KNOWN] = known
     fresh = False
-    if kind == k.W_TIMES:
-        if known == 1.0:
-            fresh = x == 1.0 and s[o + k.R_TRUE] != 1.0
-            s[o + k.R_TRUE] = x
+    if kind == k.W_TIMES and known == 1.0:
+        fresh = x == 1.0 and s[o + k.R_TRUE] != 1.0
+        s[o + k.R_TRUE] = x
+    on_grid = instant and grid_after(now, width, True) == now
+    if sampled or turned or fresh or on_grid:
+        low = now - back - width
+        _trim(s, o, pool, heads, low)
         if fresh:
             push(s, o, pool, heads, now, 1.0, k.WINDOW_TIMES)
-    elif sampled and known == 1.0:
-        push(s, o, pool, heads, now, x, k.WINDOW_SAMPLES)
-    on_grid = instant and grid_after(now, width, True) == now
-    low = now - back - width
-    if sampled or turned or fresh or on_grid:
-        count = int(s[o + k.R_COUNT])
-        out = 0
-        while out < count and pool[entry(s, o, out)] <= low:
-            out += 1
-        if out:
-            drop(s, o, out)
-            release(s, o, pool, heads)
+        elif kind == k.W_MEDIAN and sampled and known == 1.0:
+            push(s, o, pool, heads, now, x, k.WINDOW_SAMPLES)
+        elif kind != k.W_TIMES and sampled and known == 1.0:
+            append(s, o, pool, heads, kind, float(now), x, width + back)
+        release(s, o, pool, heads)
         s[o + k.R_OUT] = _of_samples(s, o, pool, kind, low, now - back)
         if kind == k.W_TIMES and known == 0.0:
             s[o + k.R_OUT] = _NAN
@@ -165,6 +175,8 @@ def _sample_due(
     count = int(s[o + k.R_COUNT])
     if count == 0:
         return k.FOREVER
+    if s[o + k.R_STEP] > 0:
+        return grid_after(now, width, not instant)
     change = int(pool[entry(s, o, 0)]) + width + back
     if back > 0:
         for i in range(count):
@@ -188,8 +200,8 @@ def time_to_window(
         s, o, pool, heads, wide(k.W_RATE), x, width, 0, sampled, now, instant
     )
     if sampled or turned or on_grid:
-        s[o + k.R_PANE] = _time_to(kind, x, limit, slope)
-    return s[o + k.R_PANE], due
+        s[o + k.R_TIME_TO] = _time_to(kind, x, limit, slope)
+    return s[o + k.R_TIME_TO], due
 
 
 @kernel
