@@ -76,8 +76,9 @@ _WORDS: dict[str, Text] = {
         "，窗口另需至多 {windows} 字节", ", and up to {windows} bytes for windows",
     ),
     "panes": Text(
-        "{function} 样本超过 {most} 个：分为 {most} 格",
-        "{function} sees more than {most} samples: it keeps {most} panes",
+        "{function} 样本超过 {most} 个：分为 {most} 格，每格 {pane}，窗口边缘误差至多一格",
+        "{function} sees more than {most} samples: it keeps {most} panes of {pane}, "
+        "so its edges may be off by one",
     ),
     "newest": Text(
         "{function} 样本超过 {most} 个：只用最新的 {most} 个",
@@ -303,16 +304,22 @@ def _expected(of: Fn, cls: AssetClass) -> float | None:
     """How many samples a window will see, going by the shortest period; None if there is none."""
     periods = [cls.signals[name].period for name in of.samples if name in cls.signals]
     known = [period for period in periods if period]
-    low, high = interval(of.durations[0], cls)
-    if not known or low != high:
-        return None
-    return high / min(known)
+    reach = _reach(of, cls)
+    return reach / min(known) if known and reach is not None else None
+
+
+def _reach(of: Fn, cls: AssetClass) -> float | None:
+    """How far back a window looks, W + D in ms; None where that is not the same for every asset."""
+    ends = [interval(duration, cls) for duration in of.durations]
+    return sum(high for _, high in ends) if all(low == high for low, high in ends) else None
 
 
 def _ring(of: Fn, cls: AssetClass) -> int:
-    """Bytes of the ring of a window, which doubles as it fills."""
+    """Bytes of the ring of a window, which doubles as it fills and may turn into panes."""
     most = layout.WINDOW_TIMES if of.name == "times" else layout.WINDOW_SAMPLES
     expected = _expected(of, cls)
+    if of.name not in ("times", "median") and (expected is None or expected > most):
+        return layout.WINDOW_SAMPLES * layout.PANE_WIDTH * 8
     entries = most if expected is None else min(most, int(expected) + 1)
     size = layout.RING_START
     while size < entries:
@@ -325,4 +332,7 @@ def _crowded(rule: Rule, cls: AssetClass, teller: _Teller) -> Iterator[str]:
         expected = _expected(of, cls)
         if of.name != "times" and expected is not None and expected > layout.WINDOW_SAMPLES:
             key = "newest" if of.name == "median" else "panes"
-            yield teller.word(key, function=show(of, cls), most=layout.WINDOW_SAMPLES)
+            pane = span(-(-(_reach(of, cls) or 0.0) // layout.PANES))
+            yield teller.word(
+                key, function=show(of, cls), most=layout.WINDOW_SAMPLES, pane=pane
+            )

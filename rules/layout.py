@@ -87,6 +87,7 @@ R_BLOCK, R_CAP, R_HEAD, R_COUNT, R_STEP, R_OUT, R_KNOWN, R_TRUE, R_TIME_TO = ran
 WINDOW_SAMPLES: Final = 4_096      # kept exactly; beyond, panes
 WINDOW_TIMES: Final = 1_000        # newest occurrences kept by times()
 RING_START: Final = 4              # entries of a new ring
+PANES: Final = WINDOW_SAMPLES - 2  # that fill a window; two are to spare for its edges
 PANE_WIDTH: Final = 8              # floats of a pane (see rules.panes)
 
 # Fields of an alarm, of a machine, and of the bits of `n of m samples`.

@@ -1,9 +1,8 @@
 """Coarse windows: what a window keeps when more than WINDOW_SAMPLES entries lie within W.
 
 The ring of entries then becomes one of panes. A pane stands for what happened in one stretch of
-ceil((W + D) / (WINDOW_SAMPLES - 2)) ms, aligned to whole multiples since 1970 (two are to spare
-for the edges); a stretch in which nothing happened has none. The window is coarse until it is
-empty, or one value has been held for all of W.
+ceil((W + D) / PANES) ms, aligned to whole multiples since 1970; a stretch in which nothing happened
+has none. The window is coarse until it is empty, or one value has been held for all of W + D.
 
 How far off it is: whole panes count exactly, but for rounding. Of a pane across an edge of the
 window only its sums are known. A window over samples counts it whole: it reaches up to one pane
@@ -79,7 +78,7 @@ def _coarsen(s: Floats, o: int, pool: Floats, heads: Ints, kind: int, span: int)
     s[o + k.R_CAP] = wider
     s[o + k.R_HEAD] = 0
     s[o + k.R_COUNT] = 0
-    s[o + k.R_STEP] = -(-span // (k.WINDOW_SAMPLES - 2))
+    s[o + k.R_STEP] = -(-span // k.PANES)
     for i in range(count):
         at = block + 2 * ((head + i) & (capacity - 1))
         _put(s, o, pool, kind, pool[at], pool[at + 1])

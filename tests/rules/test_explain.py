@@ -110,8 +110,8 @@ def test_state_is_counted_and_crowded_windows_are_said() -> None:
     assert "windows" not in plain
     bytes_of = {t: int(t.split("State: ")[1].split()[0]) for t in (plain, hot)}
     assert 0 < bytes_of[plain] < bytes_of[hot]
-    assert "65536 bytes for windows" in hot
-    assert "mean(temp over 1 h) sees more than 4096 samples: it keeps 4096 panes" in hot
+    assert "262144 bytes for windows" in hot
+    assert "mean(temp over 1 h) sees more than 4096 samples: it keeps 4096 panes of 880 ms" in hot
     assert "uses the newest 4096" in explain(pack(), "lift.middle")
 
 
