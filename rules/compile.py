@@ -101,8 +101,8 @@ class _Tables:
             return -1, delay.n, delay.of, self.emit.signal_set(delay.signals)
         return self.emit.expr(delay), 0, 0, -1
 
-    def machine(self, level: Level, number: int, offset: int) -> int:
-        """One level's row; returns how many fields of state it keeps."""
+    def machine(self, level: Level, number: int, offset: int) -> None:
+        """One level's row."""
         emit = self.emit
         when = emit.expr(level.when)
         only_if = emit.expr(level.only_if if level.only_if is not None else Const(1.0))
@@ -117,10 +117,13 @@ class _Tables:
             level.severity, when, only_if, clear, clear_kind, delay, n, of, sig, cdelay, cn, csig,
             offset, number,
         ])  # fmt: skip
-        return k.MACHINE_WIDTH + (k.NOFM_WIDTH if of else 0)
 
-    def rule(self, rule: Rule, start: int, base: int | None = None) -> Part:
-        """Compiles one rule (or a variant of number `base`) with its state from `start` on."""
+    def rule(
+        self, rule: Rule, start: int, widths: Sequence[int], base: int | None = None
+    ) -> Part:
+        """Compiles one rule (or a variant of number `base`) with its state from `start` on.
+
+        `widths`: fields of state of each machine, the same for a rule and all its variants."""
         emit = self.emit
         emit.begin(self.index)
         row = [0] * k.RULE_WIDTH
@@ -128,13 +131,10 @@ class _Tables:
         row[k.R_ALARM] = start
         row[k.R_M] = len(self.machines)
         machines = start + k.ALARM_WIDTH
-        fields = sum(
-            k.MACHINE_WIDTH + (k.NOFM_WIDTH if isinstance(v.delay, Samples) and v.delay.of else 0)
-            for v in rule.levels
-        )
-        emit.offset = machines + fields
-        for number, level in enumerate(rule.levels):
-            machines += self.machine(level, number, machines)
+        emit.offset = machines + sum(widths)
+        for number, (level, width) in enumerate(zip(rule.levels, widths, strict=True)):
+            self.machine(level, number, machines)
+            machines += width
         row[k.R_M_END] = len(self.machines)
         conditions = emit.offset
         row[k.R_UNLESS] = emit.expr(rule.unless) if rule.unless is not None else -1
@@ -239,16 +239,20 @@ def compile_class(
     for variant in variants:
         of_rule.setdefault(variant.id, []).append(variant)
     parts = []
+    widths = {}
     for rule in order:
-        part = tables.rule(rule, offset)
-        ends = [_width(cls, v, offset, tables.index) for v in of_rule.get(rule.id, ())]
+        own = of_rule.get(rule.id, [])
+        widths[rule.id] = _machine_widths([rule, *own])
+        part = tables.rule(rule, offset, widths[rule.id])
+        ends = [_width(cls, v, offset, widths[rule.id], tables.index) for v in own]
         parts.append(replace(part, end=max([part.end, *ends])))
         offset = parts[-1].end
     found = []
     part_of = {rule.id: part for rule, part in zip(order, parts, strict=True)}
     for variant in variants:
         found.append(len(tables.rows))
-        tables.rule(variant, part_of[variant.id].start, tables.index[variant.id])
+        start = part_of[variant.id].start
+        tables.rule(variant, start, widths[variant.id], tables.index[variant.id])
     program = _program(cls, order, tables, zone, whiles, cells)
     return Compiled(
         cls, order, program, tuple(parts), offset, _initial(tables, offset),
@@ -276,11 +280,25 @@ def _initial(tables: _Tables, width: int) -> Floats:
     return row
 
 
-def _width(cls: AssetClass, rule: Rule, start: int, index: dict[str, int]) -> int:
+def _machine_widths(rules: Sequence[Rule]) -> list[int]:
+    """Fields of each machine, with room for `n of m samples` where a rule or variant counts so."""
+    counts = [
+        [isinstance(level.delay, Samples) and level.delay.of > 0 for level in rule.levels]
+        for rule in rules
+    ]
+    return [
+        k.MACHINE_WIDTH + (k.NOFM_WIDTH if any(column) else 0)
+        for column in zip(*counts, strict=True)
+    ]
+
+
+def _width(
+    cls: AssetClass, rule: Rule, start: int, widths: Sequence[int], index: dict[str, int]
+) -> int:
     """Where the state of a variant ends."""
     tables = _Tables(cls, (), 0)
     tables.index = index
-    return tables.rule(rule, start).end
+    return tables.rule(rule, start, widths).end
 
 
 class _Links(NamedTuple):

@@ -139,7 +139,8 @@ def held_window(
             s[o + k.R_OUT] = _delta(s, o, pool, now, width)
         else:
             s[o + k.R_OUT] = _held(s, o, pool, kind, low, now - back)
-    return s[o + k.R_OUT], _held_due(s, o, pool, kind, width, back, now, instant)
+        s[o + k.R_DUE] = _held_due(s, o, pool, kind, width, back, now, instant)
+    return s[o + k.R_OUT], int(s[o + k.R_DUE])
 
 
 @kernel

@@ -69,7 +69,7 @@ FN_BLANK: Final[dict[int, tuple[float, ...]]] = {
     ZSCORE: (_NAN, _NAN, _NAN, 0.0, _NAN), # mean, variance, time, samples, score
     CUSUM: (_NAN, _NAN),                   # sum; last known reset
     ANOMALY: (_NAN, _NAN, 0.0, _NAN),      # mean, variance, samples, score
-    OVER: (0.0, 0.0, 0.0, 0.0, 0.0, _NAN, _NAN, _NAN, _NAN),
+    OVER: (0.0, 0.0, 0.0, 0.0, 0.0, _NAN, _NAN, _NAN, _NAN, float(FOREVER)),
     SINCE_WINDOW: (
         _NAN, _NAN, 0.0, 0.0, 0.0, 0.0, _NAN, _NAN, 0.0, _NAN, _NAN, _NAN,
     ),
@@ -77,7 +77,7 @@ FN_BLANK: Final[dict[int, tuple[float, ...]]] = {
 
 # Fields of a window `over W` (OVER). The ring lies in the pool: see rules.ring, and rules.panes for
 # what it holds when R_STEP (a pane's width in ms) is not 0.
-R_BLOCK, R_CAP, R_HEAD, R_COUNT, R_STEP, R_OUT, R_KNOWN, R_TRUE, R_TIME_TO = range(9)
+R_BLOCK, R_CAP, R_HEAD, R_COUNT, R_STEP, R_OUT, R_KNOWN, R_TRUE, R_TIME_TO, R_DUE = range(10)
 # Fields of a window `since c` (SINCE_WINDOW).
 (
     S_TRUE, S_START, S_COUNT, S_SUM, S_TOTAL, S_LENGTH, S_MIN, S_MAX, S_SEGMENT, S_VALUE, S_OUT,

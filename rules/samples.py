@@ -164,7 +164,8 @@ def sample_window(
         s[o + k.R_OUT] = _of_samples(s, o, pool, kind, low, now - back)
         if kind == k.W_TIMES and known == 0.0:
             s[o + k.R_OUT] = _NAN
-    return s[o + k.R_OUT], _sample_due(s, o, pool, width, back, now, instant)
+        s[o + k.R_DUE] = _sample_due(s, o, pool, width, back, now, instant)
+    return s[o + k.R_OUT], int(s[o + k.R_DUE])
 
 
 @kernel

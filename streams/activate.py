@@ -37,6 +37,11 @@ def meaning(rule: Rule) -> object:
     return rule.cls, rule.on_unknown, rule.latch, levels
 
 
+def _shape(part: Part) -> int:
+    """Fields of alarm, machines and functions of conditions; overrides of assets can change it."""
+    return part.conditions - part.start
+
+
 def _side(rule: Rule) -> object:
     return rule.unless, rule.escalate
 
@@ -55,7 +60,7 @@ def carry_over(old: Plant, new: Plant, at: int, ids: list[str]) -> Activation:
     for rule, part in _rules(new.compiled):
         known = before.get(rule.id)
         column = new.compiled.index[rule.id]
-        if known is None or meaning(known[0]) != meaning(rule):
+        if known is None or meaning(known[0]) != meaning(rule) or _shape(known[1]) != _shape(part):
             anew.append(rule.id)
             memory.due[:rows, column] = at * 8 + k.FUNCTION
             continue
