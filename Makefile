@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is set up here, once.
 #   make run     start Tocsin               make lint    style, types, layers
 #   make test    all checks (< 5 min)       make bench   measure speed
+#   make soak    random packs and hostile input, long (TOCSIN_SEEDS, TOCSIN_HOSTILE say how long)
 #   make lock    renew requirements.lock    make clean   forget what was set up
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -33,7 +34,7 @@ export MYPY_CACHE_DIR := $(MADE)/mypy
 export RUFF_CACHE_DIR := $(MADE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(MADE)/hypothesis
 
-.PHONY: run test lint style types layers bench setup lock clean
+.PHONY: run test soak lint style types layers bench setup lock clean
 .NOTPARALLEL:
 
 run: setup
@@ -41,6 +42,12 @@ run: setup
 
 test: lint
 	$(BIN)/python -m pytest -q -o cache_dir=$(MADE)/pytest $(ARGS)
+
+soak: export TOCSIN_SEEDS ?= 1000
+soak: export TOCSIN_HOSTILE ?= 10000
+soak: setup
+	$(BIN)/python -m pytest -q -o cache_dir=$(MADE)/pytest tests/test_differential.py \
+		tests/test_hostile.py $(ARGS)
 
 lint: style types layers
 
