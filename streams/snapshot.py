@@ -61,13 +61,13 @@ def load_plant(plant: Plant, data: dict[str, Any]) -> None:
             f"the snapshot's rules of class {plant.cls.name!r} are not those that are loaded"
         )
     arrays: dict[str, bytes] = data["arrays"]
+    used = len(arrays["pool"]) // plant.memory.pool.itemsize
+    while used > len(plant.memory.pool):
+        plant.deepen()
     for name in (*Plant.ROWS, "heads"):
         to = getattr(plant.memory, name)
         _fill(to[:rows] if name != "heads" else to, arrays[name], name)
-    used = int(plant.memory.heads[0])
-    while used > len(plant.memory.pool):
-        plant.deepen()
-    _fill(plant.memory.pool[:used], arrays["pool"], "pool")
+    _fill(plant.memory.pool[: int(plant.memory.heads[0])], arrays["pool"], "pool")
 
 
 def _fill(to: npt.NDArray[np.generic], data: bytes, name: str) -> None:
