@@ -47,7 +47,7 @@ soak: export TOCSIN_SEEDS ?= 1000
 soak: export TOCSIN_HOSTILE ?= 10000
 soak: setup
 	$(BIN)/python -m pytest -q -o cache_dir=$(MADE)/pytest tests/test_differential.py \
-		tests/test_hostile.py $(ARGS)
+		tests/test_hostile.py tests/test_oracle.py $(ARGS)
 
 lint: style types layers
 
