@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
+from rules.errors import RulesError
 from rules.load import load_texts
 from rules.model import Pack
 from rules.records import Command, Message, Transition
@@ -15,6 +17,7 @@ from tests.oracle import Oracle
 from tests.random_packs import Case, Op, Order, Tick
 
 Key = tuple[int, bool, str, str, str, int, bool]
+ENDLESS = 1e15  # ms: the time to a limit at a slope that is 0 but for rounding
 LIFE = ("raised", "level", "returned", "cleared")
 
 
@@ -60,6 +63,38 @@ def by_oracle(case: Case) -> list[Transition]:
             case Order(command=command, t=t):
                 found += oracle.command(command, t)
     return found + oracle.run_until(case.until)
+
+
+def evidence(found: list[Transition]) -> dict[Key, list[Transition]]:
+    """Transitions by what they are, each with what was recorded with it."""
+    made: dict[Key, list[Transition]] = {}
+    for t in found:
+        made.setdefault(key(t), []).append(t)
+    return made
+
+
+def same_value(a: float, b: float) -> bool:
+    """Equal but for rounding; unknown is unknown, and a slope may round to nothing."""
+    if min(a, b) > ENDLESS:
+        return True
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) and math.isnan(b)
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def same_evidence(slow: list[Transition], fast: list[Transition]) -> str:
+    """The first transition with another raise, level or evidence, as text; or nothing."""
+    right = evidence(fast)
+    for k, transitions in evidence(slow).items():
+        for a, b in zip(transitions, right[k], strict=True):
+            if a.group:
+                continue
+            values = b.values[: len(a.values)]
+            alike = all(same_value(x, y) for x, y in zip(a.values, values, strict=True))
+            level = a.kind not in ("raised", "level") or a.level == b.level
+            if not (alike and level and a.raised == b.raised):
+                return f"recorded: expected {a}, found {b}"
+    return ""
 
 
 Batches = Iterator[tuple[Op, ...]]
@@ -139,6 +174,7 @@ class Difference:
     case: Case
     expected: list[Key]
     found: list[Key]
+    recorded: str = ""
 
     def report(self) -> str:
         """The case and what differs."""
@@ -147,7 +183,7 @@ class Difference:
         return "\n".join([
             self.case.shown(),
             f"only expected: {missing[:6]}", f"only found:    {extra[:6]}",
-            f"all expected:  {self.expected[:40]}",
+            f"all expected:  {self.expected[:40]}", self.recorded,
         ])  # fmt: skip
 
 
@@ -158,26 +194,28 @@ def compare(case: Case) -> Difference | None:
     """The difference between the oracle and the engine, if any."""
     slow, fast = by_oracle(case), by_engine(case)
     expected, found = sorted_keys(slow), sorted_keys(fast)
-    if expected == found and lives(slow) == lives(fast):
-        return None
-    return Difference(case, expected, found)
+    if expected != found or lives(slow) != lives(fast):
+        return Difference(case, expected, found)
+    recorded = same_evidence(slow, fast)
+    return Difference(case, expected, found, recorded) if recorded else None
 
 
 def simpler(rule: dict[str, object]) -> Iterator[dict[str, object]]:
     """Rules with a key, a level or one of a list of conditions left out."""
-    levels = rule.get("levels")
+    found = rule.get("levels")
+    levels = found if isinstance(found, dict) else {}
     for name in rule:
         if name not in ("rule", "class", "when", "levels", "severity"):
             yield {k: v for k, v in rule.items() if k != name}
-    for severity, level in levels.items() if isinstance(levels, dict) else ():
+    for severity, level in levels.items():
         rest = {k: v for k, v in levels.items() if k != severity}
         yield {**rule, "levels": rest}
-        machines = level if isinstance(level, list) else [level]
+        machines: list[dict[str, object]] = level if isinstance(level, list) else [level]
         for i, machine in enumerate(machines):
             others = machines[:i] + machines[i + 1 :]
             if others:
                 yield {**rule, "levels": {**rest, severity: others}}
-            for name in machine:
+            for name in dict(machine):
                 less = {k: v for k, v in machine.items() if k != name}
                 yield {**rule, "levels": {**rest, severity: [*others, less]}}
 
@@ -220,7 +258,7 @@ def shrink(difference: Difference, compare: Compare, tries: int = 1_500) -> Diff
             tries -= 1
             try:
                 found = compare(case)
-            except ValueError:
+            except (ValueError, RulesError):
                 continue
             if found is not None:
                 best = found

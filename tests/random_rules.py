@@ -95,38 +95,45 @@ class Author:
 
     def comparison(self, depth: int) -> str:
         """A function of samples against a limit."""
+        return " ".join(self.measured(depth))
+
+    def measured(self, depth: int) -> tuple[str, str, str]:
+        """A function of samples, a comparison, a limit."""
         x, w, c = self.sampled(depth), self.width(), self.condition(depth - 1)
         n = self.random.randint(0, 7)
         back = self.pick("", "", f" ending {self.span()} ago")
-        order = self.less()
+        order, any_order = self.less(), self.any_order()
         plain = x if "where" not in x else f"({x})"
-        return self.pick(
-            f"mean({x} over {w}{back}) {order} {n}.37",
-            f"{self.pick('min', 'max', 'median', 'sum')}({x} over {w}{back}) {order} {n}",
-            f"{self.pick('range', 'std')}({x} over {w}{back}) {order} {n // 2}.37",
-            f"total({x} over {w}{back}) {order} {n * 3}.37 s",
-            f"total(if({c}, 1, 0) over {w}{back}) {order} {n % 4}.37 s",
-            f"rate({x} over {w}{back}) {order} {self.pick('0.37', '-0.37', '1.13')} Hz",
-            f"increase({x} over {w}{back}) {order} {n}",
-            f"count({x} over {w}{back}) {order} {n % 4 + 1}",
-            f"count(code over {w}{back}) {order} {n % 3 + 1}",
-            f"{self.pick('min', 'max', 'sum')}({x} since {c}) {order} {n}",
-            f"count({x} since {c}) {order} {n % 4 + 1}",
-            f"mean({x} since {c}) {order} {n}.37", f"total({x} since {c}) {order} {n * 3}.37 s",
-            f"range({x} since {c}) {order} {n // 2}.5",
-            f"delta({x} over {w}) {order} {self.pick('-2', '2', '0.5')}",
-            f"prev({plain}) {self.any_order()} {n}", f"change({plain}) {self.any_order()} {n - 3}",
-            f"last({plain}) {self.any_order()} {n}", f"at({plain} when {c}) {order} {n}",
-            f"x - at(x when {c}) {order} {n - 3}",
-            f"ewma({x} over {w}) {order} {n}.37", f"zscore({x} over {w}) {order} 0.61",
-            f"cusum({plain}, 5, 1) {order} {n}", f"cusum_low({plain}, lim, 0.5, 9) {order} {n}",
-            f"cusum({plain}, 4, 1 since {c}) {order} {n}",
-            f"cusum({plain}, 4, 1, 6 since {c}) {order} {n}",
-            f"time_to({plain} > {n + 1}.37 over {w}) {order} {self.span()}",
-            f"time_to({plain} < {n - 1}.37 over {w}) {order} {self.span()}",
-            f"max({plain}, y) - min({plain}, y) {order} {n}", f"clamp({plain}, 2, 6) {order} {n}",
-            f"mean(pr over {w}{back}) {order} {n}.37 bar",
-        )  # fmt: skip
+        return self.random.choice([
+            (f"mean({x} over {w}{back})", order, f"{n}.37"),
+            (f"{self.pick('min', 'max', 'median', 'sum')}({x} over {w}{back})", order, str(n)),
+            (f"{self.pick('range', 'std')}({x} over {w}{back})", order, f"{n // 2}.37"),
+            (f"total({x} over {w}{back})", order, f"{n * 3}.37 s"),
+            (f"total(if({c}, 1, 0) over {w}{back})", order, f"{n % 4}.37 s"),
+            (f"rate({x} over {w}{back})", order, f"{self.pick('0.37', '-0.37', '1.13')} Hz"),
+            (f"increase({x} over {w}{back})", order, str(n)),
+            (f"count({x} over {w}{back})", order, f"{n % 4 + 1}"),
+            (f"count(code over {w}{back})", order, f"{n % 3 + 1}"),
+            (f"{self.pick('min', 'max', 'sum')}({x} since {c})", order, str(n)),
+            (f"count({x} since {c})", order, f"{n % 4 + 1}"),
+            (f"mean({x} since {c})", order, f"{n}.37"),
+            (f"total({x} since {c})", order, f"{n * 3}.37 s"),
+            (f"range({x} since {c})", order, f"{n // 2}.5"),
+            (f"delta({x} over {w})", order, self.pick("-2", "2", "0.5")),
+            (f"prev({plain})", any_order, str(n)), (f"change({plain})", any_order, f"{n - 3}"),
+            (f"last({plain})", any_order, str(n)), (f"at({plain} when {c})", order, str(n)),
+            (f"x - at(x when {c})", order, f"{n - 3}"),
+            (f"ewma({x} over {w})", order, f"{n}.37"), (f"zscore({x} over {w})", order, "0.61"),
+            (f"cusum({plain}, 5, 1)", order, str(n)),
+            (f"cusum_low({plain}, lim, 0.5, 9)", order, str(n)),
+            (f"cusum({plain}, 4, 1 since {c})", order, str(n)),
+            (f"cusum({plain}, 4, 1, 6 since {c})", order, str(n)),
+            (f"time_to({plain} > {n + 1}.37 over {w})", order, self.span()),
+            (f"time_to({plain} < {n - 1}.37 over {w})", order, self.span()),
+            (f"max({plain}, y) - min({plain}, y)", order, str(n)),
+            (f"clamp({plain}, 2, 6)", order, str(n)),
+            (f"mean(pr over {w}{back})", order, f"{n}.37 bar"),
+        ])  # fmt: skip
 
     def depth(self) -> int:
         """How deep a condition goes."""
@@ -209,8 +216,8 @@ class Author:
             made["mode"] = "shadow"
         if self.chance(0.05):
             made["enabled"] = False
-        if self.chance(0.2):
-            made["evidence"] = ["x", "mean(x over 5 s)"]
+        if self.chance(0.3) and made["class"] == "ca":
+            made["evidence"] = ["x", "since(p)", *(self.measured(2)[0] for _ in range(2))]
             made["message"] = "{asset}: {x} for {held}"
         if self.chance(0.4):
             made["tags"] = [self.pick("one", "two")]

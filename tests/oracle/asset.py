@@ -319,8 +319,6 @@ class AssetOracle:
         if channel is None or channel.signal.operator:
             return
         value = reading(channel.signal, raw)
-        if isinstance(value, frozenset) and not value:
-            return  # no listed code: ignored
         if channel.verdict(source, value) != "applied":
             return
         channel.samples.append(Sample(source, t, value))

@@ -62,7 +62,8 @@ def asset_of(pack: Pack, name: str, cls: str, doc: Doc) -> Asset:
             case "bool":
                 attributes[key] = float(raw)
             case "states":
-                attributes[key] = float(attribute.names.get(raw, raw))
+                code = attribute.names.get(raw)
+                attributes[key] = float(raw if code is None else code)
             case _:
                 attributes[key] = str(raw)
     return Asset(name, cls, attributes, dict(doc.get("overrides", {})))
@@ -106,7 +107,7 @@ def prepare(pack: Pack, test: Doc) -> Stage:
     several = test.get("assets")
     docs: Doc = several or {"asset": test.get("asset") or {}}
     assets = {
-        name: asset_of(pack, name, (doc or {}).get("class", test.get("class")), doc or {})
+        name: asset_of(pack, name, str((doc or {}).get("class", test.get("class"))), doc or {})
         for name, doc in docs.items()
     }
     only = next(iter(assets))

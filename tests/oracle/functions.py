@@ -14,8 +14,8 @@ from tests.oracle.log import (
     ceased,
     known_samples,
     note,
-    points,
     spell,
+    turned,
 )
 from tests.oracle.values import FUNCTION, Position, Value, negation, truth
 from tests.oracle.windows import Window, delta, over_samples, window_value
@@ -73,10 +73,7 @@ class Trace:
     def renewed(self, here: Here) -> bool:
         """Whether a window takes a new value in this evaluation."""
         log, now = self.log, here.step
-        if len(log) == 1 and log[0].step == now:
-            return True
-        curve = points(log)
-        if log[-1].step == now and (log[-1].sample or curve[-1].step == now):
+        if log[-1].step == now and (log[-1].sample or turned(log)):
             return True
         if self.fn.name == "times" and any(e.step == now for e in became_true(log, 0)):
             return True
@@ -132,7 +129,7 @@ class Trace:
         if not c or run.since is None:
             return c
         left = self.ms(0) - run.before
-        return truth(left <= 0 or passed(here, run.since + left))
+        return truth(self.ms(0) == 0 or passed(here, run.since + left))
 
     def since(self, here: Here) -> Value:
         c = self.log[-1].args[0]
@@ -167,8 +164,8 @@ class Trace:
         return negation(self.log[-1].args[1])
 
     def edge(self, here: Here) -> Value:
-        turned = became_true if self.fn.name == "rises" else became_false
-        return truth(any(e.step == here.step for e in turned(self.log, 0)))
+        became = became_true if self.fn.name == "rises" else became_false
+        return truth(any(e.step == here.step for e in became(self.log, 0)))
 
     def next_instant(self, here: Here) -> int | None:
         """The next time at which the value changes by itself, if any."""

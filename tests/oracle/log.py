@@ -31,7 +31,7 @@ def note(log: Log, entry: Entry) -> None:
         log.append(entry)
 
 
-def _turned(log: Log, i: int, is_it: Callable[[float], bool]) -> list[Entry]:
+def _became(log: Log, i: int, is_it: Callable[[float], bool]) -> list[Entry]:
     found: list[Entry] = []
     before: Value = None
     for entry in log:
@@ -46,12 +46,12 @@ def _turned(log: Log, i: int, is_it: Callable[[float], bool]) -> list[Entry]:
 
 def became_true(log: Log, i: int) -> list[Entry]:
     """Where operand `i` became true: it is, and its last known value was not, or there was none."""
-    return _turned(log, i, lambda v: v != 0.0)
+    return _became(log, i, lambda v: v != 0.0)
 
 
 def became_false(log: Log, i: int) -> list[Entry]:
     """The same for false."""
-    return _turned(log, i, lambda v: v == 0.0)
+    return _became(log, i, lambda v: v == 0.0)
 
 
 def ceased(log: Log, i: int) -> int | None:
@@ -96,13 +96,18 @@ class Point:
     value: Value
 
 
+def turned(log: Log) -> bool:
+    """Whether operand 0 became known or unknown with the last entry, or is new."""
+    return len(log) < 2 or (log[-1].args[0] is None) != (log[-2].args[0] is None)
+
+
 def points(log: Log) -> list[Point]:
     """Operand 0 as a function of time: held between samples, and known or not at each instant."""
     found: list[Point] = []
     for entry in log:
         value = entry.args[0]
-        turned = not found or (value is None) != (found[-1].value is None)
-        if entry.sample or turned:
+        changed = not found or (value is None) != (found[-1].value is None)
+        if entry.sample or changed:
             found.append(Point(entry.t, entry.step, value))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -65,7 +66,7 @@ class Timer:
         end = self.end(scene, delay)
         if end is None or self.since is None:
             return False
-        return end <= self.since or (end, DELAY) <= scene.at
+        return scene.value(delay) == 0.0 or (end, DELAY) <= scene.at
 
 
 @dataclass
@@ -264,9 +265,11 @@ class Alarm:
     def transition(self, scene: Scene, kind: TransitionKind, announced: bool) -> Transition:
         """A transition of this alarm, now."""
         level = next((i for i, m in enumerate(self.machines) if m.active), 0)
+        shown = [scene.value(piece.expr) for piece in self.rule.evidence if piece.expr is not None]
         return Transition(
             scene.at[0], self.key, self.rule.id, kind, self.severity, announced,
             group=self.group, raised=self.raised, level=level,
+            values=tuple(math.nan if x is None else x for x in shown),
         )  # fmt: skip
 
     def reset(self, scene: Scene) -> list[Transition]:
