@@ -45,6 +45,7 @@ test: lint
 
 soak: export TOCSIN_SEEDS ?= 1000
 soak: export TOCSIN_HOSTILE ?= 10000
+soak: export TOCSIN_PACKS ?= 1
 soak: setup
 	$(BIN)/python -m pytest -q -o cache_dir=$(MADE)/pytest tests/test_differential.py \
 		tests/test_hostile.py tests/test_oracle.py $(ARGS)

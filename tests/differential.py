@@ -52,7 +52,7 @@ def lives(found: list[Transition]) -> dict[tuple[bool, str, str], list[Key]]:
 
 def by_oracle(case: Case) -> list[Transition]:
     """What the oracle finds."""
-    oracle = Oracle(pack_of(case.text()), inventory=case.inventory, start=case.start)
+    oracle = Oracle(pack_of(case.text()), case.zone, inventory=case.inventory, start=case.start)
     found: list[Transition] = []
     for op in case.ops:
         match op:
@@ -126,12 +126,12 @@ def in_batches(case: Case, random: Random) -> Batches:
 def by_engine(case: Case, batches: Batches | None = None, saves: float = 0.0) -> list[Transition]:
     """What the engine finds; `saves` is how often it is saved and restored between batches."""
     pack = pack_of(case.text())
-    site = Site(pack, inventory=case.inventory, start=case.start)
+    site = Site(pack, case.zone, inventory=case.inventory, start=case.start)
     random = Random(case.seed)
     found: list[Transition] = []
     for batch in one_by_one(case) if batches is None else batches:
         if random.random() < saves:
-            site = Site.restore(pack, site.snapshot())
+            site = Site.restore(pack, site.snapshot(), case.zone)
         match batch[0]:
             case Message():
                 found += site.messages([op for op in batch if isinstance(op, Message)])

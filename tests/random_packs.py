@@ -9,6 +9,7 @@ with odd decimals, where rounding cannot decide.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
@@ -20,6 +21,7 @@ from rules.records import Command, Message
 from tests.random_rules import Author
 
 BASE = 1_700_006_380_000  # 20 s before a full hour
+ZONES = ("UTC", "Asia/Shanghai", "Asia/Kolkata", "America/New_York")
 LATENESS = (500, 1_000, 2_000, 3_000)
 
 
@@ -51,6 +53,7 @@ class Case:
     start: int
     ops: tuple[Op, ...]
     until: int
+    zone: str = "UTC"
 
     def text(self) -> str:
         """The pack as YAML."""
@@ -97,7 +100,7 @@ def make(seed: int, *, strict: bool = False) -> Case:
         arrivals += [(t, 2, Tick(t)) for t in ticks if random.random() < 0.6]
     arrivals.sort(key=lambda a: a[:2])
     ops = tuple(op for _, _, op in arrivals)
-    return Case(seed, document, inventory, BASE, ops, BASE + length + 40_000)
+    return Case(seed, document, inventory, BASE, ops, BASE + length + 40_000, random.choice(ZONES))
 
 
 # --- packs
@@ -230,9 +233,10 @@ def make_override(random: Random, rule: dict[str, object]) -> dict[str, object]:
 
 def make_values(random: Random, cls: str) -> dict[str, object]:
     """The values of one message: one to three signals, seldom bad ones or none."""
+    rare = random.random() < 0.1
     makers: dict[str, Callable[[], object]] = {
         "x": lambda: random.choice([*range(11), *range(11), 101]),
-        "y": lambda: random.choice([*range(11), 2.5]),
+        "y": lambda: random.choice([*range(11), 2.5, *(["6", True, math.inf] if rare else [])]),
         "s": lambda: random.choice([*range(-3, 11), 11]),
         "pr": lambda: random.choice([3, 4, 5, 6, 7, 8.5, 21]),
         "f": lambda: random.choice([4, 4, 4, 6]),
@@ -240,7 +244,7 @@ def make_values(random: Random, cls: str) -> dict[str, object]:
         "q": lambda: random.random() < 0.4,
         "r": lambda: random.random() < 0.6,
         "m": lambda: random.choice([0, 1, 2, "off", "low", "high", 7]),
-        "code": lambda: random.choice([1, 2, 3, "ea", [1, 2], [2, "ec"]]),
+        "code": lambda: random.choice([1, 2, 3, "ea", [1, 2], [2, "ec"], 77, [], [3, 77]]),
     }
     names = ["x", "p"] if cls == "cb" else list(makers)
     if random.random() < 0.02:

@@ -132,6 +132,9 @@ class Author:
             (f"time_to({plain} < {n - 1}.37 over {w})", order, self.span()),
             (f"max({plain}, y) - min({plain}, y)", order, str(n)),
             (f"clamp({plain}, 2, 6)", order, str(n)),
+            (f"time_to({plain} > lim + 0.37 over {w})", order, self.span()),
+            (f"cusum({plain}, y, 1)", order, str(n)), (f"age({x.split(' where')[0]})", order,
+                                                       self.span()),
             (f"mean(pr over {w}{back})", order, f"{n}.37 bar"),
         ])  # fmt: skip
 
@@ -156,10 +159,10 @@ class Author:
         if self.chance(0.1):
             made["for"] = f"{self.pick('2', '3')} of {self.pick('3', '4', '5')} samples of x"
         if self.chance(0.3):
-            made["clear_for"] = self.delay(sampled=False)
-        if self.chance(0.25):
+            made["clear_for"] = self.delay(sampled=plain)
+        if self.chance(0.25) and "samples" not in str(made.get("clear_for")):
             made["clear_when"] = self.condition(1)
-        if self.chance(0.2) and "samples of" not in str(made.get("for")):
+        if self.chance(0.2):
             made["only_if"] = self.condition(1)
         return made
 

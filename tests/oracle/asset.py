@@ -331,6 +331,7 @@ class AssetOracle:
         if self.quiet and self.start is None:
             return []
         found = self.advance((max(t, self.at[0]), COMMAND))
+        found += self.evaluate(instant=False)  # what is recorded with a reset is of this instant
         alarm = self.alarms.get(command.target)
         channel = self.channels.get(command.target)
         if command.kind == "set":

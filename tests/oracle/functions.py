@@ -129,7 +129,7 @@ class Trace:
         if not c or run.since is None:
             return c
         left = self.ms(0) - run.before
-        return truth(self.ms(0) == 0 or passed(here, run.since + left))
+        return truth(left <= 0 or passed(here, run.since + left))
 
     def since(self, here: Here) -> Value:
         c = self.log[-1].args[0]

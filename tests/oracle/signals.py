@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from rules.model import Signal
-from tests.oracle.values import FUNCTION, STALE, Position, Value, known
+from tests.oracle.values import FUNCTION, STALE, Position, Value
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ def reading(signal: Signal, raw: object) -> object:
         return None
     if signal.kind == "bool":
         return float(raw) if raw in (0, 1) else None
-    x = known(float(raw))
-    return x if x is not None and signal.low <= x <= signal.high else None
+    x = float(raw)
+    return x if math.isfinite(x) and signal.low <= x <= signal.high else None
 
 
 def _state(signal: Signal, raw: object) -> Value:
