@@ -162,6 +162,7 @@ class Alarm:
     machines: list[Machine] = field(default_factory=list)
     state: str = "normal"           # normal, active, returned
     severity: int = 0
+    level: int = 0                  # the highest active one, or the last that was
     stale: bool = False
     suppressed: bool = False
     announced: bool = False
@@ -264,11 +265,12 @@ class Alarm:
 
     def transition(self, scene: Scene, kind: TransitionKind, announced: bool) -> Transition:
         """A transition of this alarm, now."""
-        level = next((i for i, m in enumerate(self.machines) if m.active), 0)
+        active = [i for i, m in enumerate(self.machines) if m.active]
+        self.level = active[0] if active else self.level
         shown = [scene.value(piece.expr) for piece in self.rule.evidence if piece.expr is not None]
         return Transition(
             scene.at[0], self.key, self.rule.id, kind, self.severity, announced,
-            group=self.group, raised=self.raised, level=level,
+            group=self.group, raised=self.raised, level=self.level,
             values=tuple(math.nan if x is None else x for x in shown),
         )  # fmt: skip
 
