@@ -54,8 +54,8 @@ class Program(NamedTuple):
 #: Columns of Program.scalars.
 (
     S_SIGNALS, S_SLOTS, S_RULES, S_CELLS, S_VARIANTS, S_SILENT_AFTER, S_POOL, S_PIECES, S_FROZEN,
-    S_SETS, S_SILENT, S_DEPS, S_SHOWN,
-) = range(13)  # fmt: skip
+    S_SETS, S_SILENT,
+) = range(11)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -357,7 +357,7 @@ def _program(
         len(values), len(values) + len(cls.event_slots()), count, len(whiles),
         int(len(rows) > count), _or(cls.silent_after), emit.pool + 1,
         max([r[k.R_PIECE_END] - r[k.R_PIECE] for r in rows] + [1]), len(frozen),
-        sets, silent, silent + 1, silent + 1 + count,
+        sets, silent,
     ]  # fmt: skip
     signals_table = [
         [

@@ -117,7 +117,7 @@ def _single(op: int, x: float) -> float:
     elif op == k.LOG:
         out = math.log(x) if x > 0.0 else _NAN
     elif op == k.ROUND:
-        out = math.floor(x + 0.5)
+        out = float(math.floor(min(max(x + 0.5, 0.0), k.LONGEST)))     # compiled, floor is an int
     elif op == k.PINNED:
         out = max(x, 0.0)
     return out

@@ -22,6 +22,9 @@ Flags = npt.NDArray[np.uint8]
 NEVER: Final = -(1 << 58)          # a time before all times
 FOREVER: Final = 1 << 58           # a time after all times; times 8 it is still an int64
 
+#: The longest duration in ms (3,000 years): an attribute may say more, and int64 must hold sums.
+LONGEST: Final = 1e14
+
 # Due keys are time * 8 + phase: what runs first at one instant has the smaller key.
 FUNCTION, DELAY, ESCALATION, STALENESS = 1, 2, 3, 4
 MESSAGE: Final = 0                 # a message or a command: before every instant of its time

@@ -24,7 +24,7 @@ OPERATORS: dict[str, int] = {
     "and": 2, "or": 2, "not": 1, "known": 1,
     "where": 2,       # x while c is true, else unknown: args (x, c)
     "at_least": -1,   # args (Const n, c1, c2, …)
-    "round_ms": 1,    # a duration in ms, rounded half up to whole ms
+    "round_ms": 1,    # a duration in ms, half up to whole ms, 0 to 1e14
 }  # fmt: skip
 
 

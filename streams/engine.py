@@ -45,6 +45,7 @@ class Engine:
         self.intake = Intake(pack, self.assets)
         self.plants = [Plant(self.programs, cls) for cls in pack.classes]
         self.rows: list[int] = []          # asset -> row in its class's plant
+        self._row_of = np.zeros(0, np.int32)    # the same as an array, made anew when it grew
         self.owners: list[list[int]] = [[] for _ in self.plants]     # class -> row -> asset
         self.started: int | None = None
         self.inventory = len(inventory)
@@ -88,7 +89,9 @@ class Engine:
         self._start(int(batch.t.min()))
         found: list[Transition] = []
         cls = self.assets.cls[batch.asset]
-        rows = np.array(self.rows, np.int32)[batch.asset]
+        if len(self._row_of) != len(self.rows):
+            self._row_of = np.array(self.rows, np.int32)
+        rows = self._row_of[batch.asset]
         for number in np.unique(cls):
             mine = np.nonzero(cls == number)[0]
             found += self._run(int(number), Jobs(
@@ -152,7 +155,7 @@ class Engine:
         value = signal_value(signal.names, command.value)
         if value is None:
             return Refusal(f"{command.value!r} is not a value of {command.target!r}"), []
-        slot = list(plant.cls.signals).index(command.target)
+        slot = plant.cls.slots()[command.target]
         return None, self._run(cls, entry(row, t, slot, value))
 
     def _order(self, cls: int, row: int, command: Command, t: int) -> Outcome:
@@ -205,6 +208,7 @@ class Engine:
         at = {plant.cls.name: i for i, plant in enumerate(self.plants)}
         self.pack, self.programs, self.plants = pack, programs, plants
         self.assets, self.rows, self.owners = Assets(pack), [], [[] for _ in plants]
+        self._row_of = np.zeros(0, np.int32)
         self.inventory = 0
         places = sorted(
             (number, cls, row)
