@@ -1,0 +1,113 @@
+"""`tocsin kpi`: the alarm-management figures of a ledger, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli_common import USAGE, Language, LanguageOption, fail, say_json
+
+if TYPE_CHECKING:
+    from streams.kpi import Report
+    from streams.store import Store
+
+
+class Key(StrEnum):
+    """What figures can be broken down by."""
+
+    DESK = "desk"
+    CLASS = "class"
+    PLACE = "place"
+    RULE = "rule"
+
+
+def kpi(
+    *,
+    ledger: Annotated[Path, typer.Option(help="The folder of the ledger.")] = Path("tocsin-data"),
+    begin: Annotated[
+        str, typer.Option("--from", help="From here on; else the first record. ms or RFC 3339.")
+    ] = "",
+    to: Annotated[str, typer.Option(help="Up to here; else the last record. ms or RFC 3339.")] = "",
+    by: Annotated[Key | None, typer.Option(help="The same of each of these.")] = None,
+    zone: Annotated[str, typer.Option(help="Of days and times; else the ledger's.")] = "",
+    lang: LanguageOption = Language.EN,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Alarm-management figures beside the limits of EEMUA 191 and ISA-18.2."""
+    from streams.kpi import PeriodError, report  # noqa: PLC0415 - start-up
+    from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
+    from streams.run.journal import DATABASE  # noqa: PLC0415 - start-up
+    from streams.store import Store, StoreError  # noqa: PLC0415 - start-up
+
+    low, high = _instant(begin, "--from"), _instant(to, "--to")
+    try:
+        with Store(ledger / DATABASE, readonly=True) as store:
+            found = report(
+                _contents(store), begin=low, end=high, by=by.value if by else None, zone=zone
+            )
+    except PeriodError as error:
+        raise fail(str(error), USAGE) from None
+    except HistoryError as error:
+        raise fail(f"{ledger / DATABASE}: {error}; `tocsin ledger verify` says more") from None
+    except StoreError as error:
+        raise fail(str(error)) from None
+    if as_json:
+        say_json(_plain(found))
+    else:
+        from streams.cli_kpi_tables import show  # noqa: PLC0415 - start-up
+
+        show(found, lang.value)
+
+
+def _instant(text: str, option: str) -> int | None:
+    """A time in ms since 1970, from that number or RFC 3339. None: not given."""
+    from streams.decode import MS_BELOW, Refuse, time_ms  # noqa: PLC0415 - start-up
+
+    if not text:
+        return None
+    try:
+        t = int(text) if text.lstrip("-").isdecimal() else time_ms(text)
+        if abs(t) < MS_BELOW:
+            return t
+    except (Refuse, ValueError):
+        pass
+    expected = "ms since 1970 or RFC 3339 with an offset, as 2026-03-01T06:00:00Z"
+    raise typer.BadParameter(f"{option} {text!r}: expected {expected}")
+
+
+def _contents(store: Store) -> Iterator[dict[str, Any]]:
+    """What the records say. Raises HistoryError, StoreError."""
+    from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
+
+    for record in store.records():
+        try:
+            content = json.loads(record.body)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise HistoryError(f"record {record.n} is not a JSON object")
+        yield content
+
+
+def _plain(found: Report) -> dict[str, object]:
+    """The report as JSON has it: times in ms and RFC 3339, shares of 1."""
+    from streams.kpi_limits import LIMITS  # noqa: PLC0415 - start-up
+    from streams.render import rfc3339  # noqa: PLC0415 - start-up
+
+    period = found.period
+    return {
+        "from": rfc3339(period.begin), "from_ms": period.begin,
+        "to": rfc3339(period.end), "to_ms": period.end,
+        "zone": found.zone,
+        "by": found.by,
+        "desks": found.desks,
+        "limits": {name: asdict(limit) for name, limit in LIMITS.items()},
+        "whole": asdict(found.whole),
+        "each": {key: asdict(figures) for key, figures in found.each.items()},
+    }  # fmt: skip

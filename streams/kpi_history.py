@@ -1,0 +1,246 @@
+"""From records of the ledger to what alarm-management figures are made of. Pure.
+
+An *occurrence* is one alarm id, a *point* is a rule on an asset. Of each the facts are kept with
+their instants; what is "now" follows from them. Only the order of one point's records matters.
+
+Memory: about 400 bytes an occurrence (plans add to it), whatever the number of its records.
+
+    HistoryError    a record is not what the ledger's contract says
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from sys import intern
+from typing import Any, Literal
+
+from rules.model import SEVERITIES
+
+By = Literal["desk", "class", "place", "rule"]
+Content = Mapping[str, Any]
+
+ACKNOWLEDGE, CLOSE = "acknowledge", "close"     # the steps of a plan that the lifecycle knows
+
+
+class HistoryError(Exception):
+    """A record lacks something, or something in it has another type."""
+
+
+@dataclass(slots=True)
+class Point:
+    """A rule on an asset (of a group: on its key), and whether people took it out of sight."""
+
+    rule: str
+    asset: str
+    cls: str
+    desk: str
+    place: str
+    shelved: bool = False
+    until: int | None = None            # end of the shelf, ms
+    out_of_service: bool = False
+
+    def key(self, by: By) -> str:
+        """Its value of a key, "" where it has none."""
+        return {"desk": self.desk, "class": self.cls, "place": self.place, "rule": self.rule}[by]
+
+    def is_shelved(self, now: int) -> bool:
+        """Whether it is shelved at `now` (ms)."""
+        return self.shelved and (self.until is None or now < self.until)
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """One alarm from its raise on. Instants are ms, None: it has not happened."""
+
+    point: Point
+    raised: int
+    held: str                           # why nobody was told of the raise, "" if they were
+    announced: int | None = None        # the first raise that people were told of
+    severity: str = ""                  # at that instant
+    normal: int | None = None           # condition normal again (latched or not)
+    acknowledged: int | None = None     # the first acknowledgement that was not taken back
+    holds: int = 0                      # severity up to which it is acknowledged; 0 not
+    closed: int | None = None
+    plans: int = 0                      # begun so far
+    clocks: dict[str, int] | None = None                        # of the present plan: deadlines
+    settled: dict[tuple[int, str], tuple[int, bool]] | None = None  # plan, step -> instant, kept
+
+    def done(self, step: str, t: int) -> None:
+        """A step was done: its clock was kept, unless it ran out before."""
+        deadline = (self.clocks or {}).get(step)
+        if deadline is not None:
+            self._settled().setdefault((self.plans, step), (t, t <= deadline))
+
+    def undone(self, step: str) -> None:
+        """A step was taken back: a clock that had been kept runs on."""
+        if (self.settled or {}).get((self.plans, step), (0, False))[1]:
+            del self._settled()[self.plans, step]
+
+    def missed(self, step: str, t: int) -> None:
+        """A step's clock ran out."""
+        self._settled()[self.plans, step] = (t, False)
+
+    def _settled(self) -> dict[tuple[int, str], tuple[int, bool]]:
+        if self.settled is None:
+            self.settled = {}
+        return self.settled
+
+
+@dataclass(slots=True)
+class History:
+    """What happened up to an instant. `first` and `last` are instants of records, None: no record.
+
+    `zone` is that of the newest activation, "" before one.
+    """
+
+    end: int | None = None              # ms; records from this instant on are not taken
+    first: int | None = None
+    last: int | None = None
+    zone: str = ""
+    occurrences: dict[str, Occurrence] = field(default_factory=dict)            # by alarm id
+    points: dict[tuple[str, str], Point] = field(default_factory=dict)          # by rule, asset
+
+    def take(self, content: Content) -> None:
+        """Takes the content of one record. Raises HistoryError."""
+        try:
+            t = content["t_ms"]
+            if self.end is not None and t >= self.end:
+                return
+            self.first = t if self.first is None else min(self.first, t)
+            self.last = t if self.last is None else max(self.last, t)
+            match content["type"]:
+                case "activation":
+                    self.zone = str(content.get("zone", ""))
+                case "alert":
+                    self._alert(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise HistoryError(
+                f"record {content.get('n')} is not one of a ledger ({what})"
+            ) from None
+
+    def _alert(self, content: Content) -> None:
+        kind = content["kind"]
+        point = self._point(content)
+        if kind in _POINT:
+            _POINT[kind](point, content)
+            return
+        one = self.occurrences.get(content["alarm"])
+        if one is None:
+            if kind != "raised":        # the story of an alarm begins with its raise
+                return
+            one = Occurrence(point, content["t_ms"], intern(content.get("held", "")))
+            self.occurrences[content["alarm"]] = one
+        if one.holds and SEVERITIES[content["severity"]] > one.holds:
+            one.holds = 0               # it is worse than what people acknowledged
+        _begin_plan(one, content)
+        if kind in _OCCURRENCE:
+            _OCCURRENCE[kind](one, content)
+
+    def _point(self, content: Content) -> Point:
+        """The point of a record. Attributes that were changed (the inventory's) count from now."""
+        key = (content["rule"], content["asset"])
+        point = self.points.get(key)
+        cls, desk, place = (_text(content.get(name)) for name in ("class", "desk", "place"))
+        if point is None:
+            point = Point(intern(key[0]), intern(key[1]), cls, desk, place)
+        elif (point.cls, point.desk, point.place) != (cls, desk, place):
+            point = replace(point, cls=cls, desk=desk, place=place)
+        self.points[key] = point
+        return point
+
+
+def history(contents: Iterable[Content], end: int | None = None) -> History:
+    """What the records before `end` (ms; None: all) tell. Raises HistoryError."""
+    made = History(end)
+    for content in contents:
+        made.take(content)
+    return made
+
+
+def _text(value: object) -> str:
+    """An attribute as a key; a number is one, too."""
+    return "" if value is None else intern(str(value))
+
+
+def _begin_plan(one: Occurrence, content: Content) -> None:
+    """The clocks of a plan that begins replace those of the one before."""
+    if "clocks" in content:
+        one.plans += 1
+        one.clocks = {intern(step): int(at) for step, at in content["clocks"].items()}
+
+
+def _raised(one: Occurrence, content: Content) -> None:
+    one.normal = None
+    if content["announced"]:
+        one.holds = 0                   # told (again, when a shelf ends): people must answer
+        if one.announced is None:
+            one.announced, one.severity = content["t_ms"], intern(content["severity"])
+            if one.severity not in SEVERITIES:
+                raise ValueError(f"severity {one.severity!r}")
+
+
+def _normal(one: Occurrence, content: Content) -> None:
+    if one.normal is None:              # `cleared` after `returned` is the operator's reset
+        one.normal = content["t_ms"]
+
+
+def _acknowledged(one: Occurrence, content: Content) -> None:
+    one.holds = SEVERITIES[content["severity"]]
+    if one.acknowledged is None:
+        one.acknowledged = content["t_ms"]
+    one.done(ACKNOWLEDGE, content["t_ms"])
+
+
+def _unacknowledged(one: Occurrence, _: Content) -> None:
+    one.holds, one.acknowledged = 0, None
+    one.undone(ACKNOWLEDGE)
+
+
+def _step(one: Occurrence, content: Content) -> None:
+    one.done(intern(content["step"]), content["t_ms"])
+
+
+def _overdue(one: Occurrence, content: Content) -> None:
+    one.missed(intern(content["step"]), content["t_ms"])
+
+
+def _closed(one: Occurrence, content: Content) -> None:
+    one.closed = content["t_ms"]
+    one.done(CLOSE, content["t_ms"])
+
+
+def _shelved(point: Point, content: Content) -> None:
+    point.shelved, point.until = True, content.get("until_ms")
+
+
+def _unshelved(point: Point, _: Content) -> None:
+    point.shelved = False
+
+
+def _out_of_service(point: Point, _: Content) -> None:
+    point.out_of_service = True
+
+
+def _in_service(point: Point, _: Content) -> None:
+    point.out_of_service = False
+
+
+#: What each kind of alert says; the others change no figure.
+_OCCURRENCE: dict[str, Callable[[Occurrence, Content], None]] = {
+    "raised": _raised,
+    "returned": _normal,
+    "cleared": _normal,
+    "acknowledged": _acknowledged,
+    "unacknowledged": _unacknowledged,
+    "step": _step,
+    "overdue": _overdue,
+    "closed": _closed,
+}
+_POINT: dict[str, Callable[[Point, Content], None]] = {
+    "shelved": _shelved,
+    "unshelved": _unshelved,
+    "out_of_service": _out_of_service,
+    "in_service": _in_service,
+}
