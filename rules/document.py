@@ -148,6 +148,7 @@ class ClassDoc(Document):
     silent_after: Value | None = None
     lateness: Value | None = None
     max_ahead: Value | None = None
+    shelve_at_most: Value | None = None
     unless: Value | None = None
 
 
@@ -235,6 +236,7 @@ class GroupDoc(ConditionsDoc):
     latch: Flag = False
     parent: Flag = False
     first_out: Flag = False
+    hazard: Flag = False
 
 
 class StepDoc(Document):

@@ -18,7 +18,7 @@ from rules.load_values import (
     unit,
     unit_of,
 )
-from rules.model import AssetClass, Attribute, Kind, Signal, Text
+from rules.model import SHELVE_AT_MOST, AssetClass, Attribute, Kind, Signal, Text
 from rules.reader import Mapping, Scalar, describe
 from rules.tree import Expr, signals
 
@@ -63,6 +63,7 @@ def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
             derived[derived_name] = scalar.source()
     lateness = span(doc.lateness, "lateness", problems, least=0)
     ahead = span(doc.max_ahead, "max_ahead", problems, least=0)
+    shelf = span(doc.shelve_at_most, "shelve_at_most", problems)
     cls = AssetClass(
         name=key.text,
         title=doc.title,
@@ -72,6 +73,7 @@ def declare(key: Scalar, doc: ClassDoc, problems: Problems) -> ClassParts:
         silent_after=span(doc.silent_after, "silent_after", problems),
         lateness=2_000 if lateness is None else lateness,
         max_ahead=60_000 if ahead is None else ahead,
+        shelve_at_most=SHELVE_AT_MOST if shelf is None else shelf,
         at=key.at,
     )
     return ClassParts(key, doc, cls, derived)

@@ -25,6 +25,8 @@ from rules.tree import Expr, SignalRef, walk
 
 #: These count raises within a window, so they need one.
 WINDOWED = frozenset({"alarms", "assets", "rules"})
+#: What the steps of a hazard's plan have to say: the measure, whose it is, and until when.
+HAZARD_NEEDS = frozenset({"measure", "owner", "time_limit"})
 MAX_WITHIN_MS = 31 * 24 * 3_600_000
 
 
@@ -86,6 +88,8 @@ def group(doc: GroupDoc, countable: list[Countable], classes: dict[str, AssetCla
     if doc.within is None and counts & WINDOWED:
         listed = ", ".join(sorted(counts & WINDOWED))
         problems.add(doc.at, "within missing", f"write `within: 5 min`: {listed} count in a window")
+    if doc.hazard:
+        _check_hazard(doc, levels, plans, problems)
     return Group(
         id=doc.group.text,
         title=doc.title,
@@ -96,6 +100,7 @@ def group(doc: GroupDoc, countable: list[Countable], classes: dict[str, AssetCla
         latch=doc.latch,
         parent=doc.parent,
         first_out=doc.first_out,
+        hazard=doc.hazard,
         at=doc.group.at,
     )
 
@@ -164,6 +169,21 @@ def _check_by(by: Scalar, classes: dict[str, AssetClass], problems: Problems) ->
     if by.text != "asset" and by.text not in attributes:
         problems.add(by.at, f"unknown attribute {describe(by)}",
                      near(by.text, attributes) or "expected an attribute of a class, or `asset`")
+
+
+def _check_hazard(doc: GroupDoc, levels: list[Level], plans: dict[str, Plan],
+                  problems: Problems) -> None:
+    """A hazard is of one asset, and its plan says by whom and until when it is put right."""
+    if doc.by.text != "asset":
+        problems.add(doc.by.at, f"a hazard is of one asset, found `by: {doc.by.text}`",
+                     "by: asset")
+    for level in levels:
+        plan = plans.get(level.plan or "")
+        needs = {need for step in plan.steps for need in step.needs} if plan else set()
+        if plan is None or not needs >= HAZARD_NEEDS or plan.steps[-1].name != "close":
+            problems.add(doc.key_at("hazard"), "a hazard needs a plan that has it put right",
+                         f"its steps need {', '.join(sorted(HAZARD_NEEDS))}; the last is `close`")
+            return
 
 
 def _over(doc: GroupDoc, countable: list[Countable], problems: Problems) -> frozenset[str]:

@@ -10,10 +10,10 @@ from rules.errors import Problems, near
 from rules.load_values import integer, typed
 from rules.model import SEVERITIES, Asset, Pack, Pos, Signal
 from rules.reader import Mapping, Node, Scalar, Sequence, describe
-from rules.records import Command, CommandKind, TransitionKind
+from rules.records import Command, EngineCommand, TransitionKind
 
 KINDS: tuple[TransitionKind, ...] = get_args(TransitionKind)
-COMMANDS: tuple[CommandKind, ...] = get_args(CommandKind)
+COMMANDS: tuple[EngineCommand, ...] = get_args(EngineCommand)
 
 
 def reading(signal: Signal, node: Node, problems: Problems) -> object:

@@ -17,6 +17,10 @@ SEVERITIES = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 SEVERITY_NAMES = {number: name for name, number in SEVERITIES.items()}
 
 
+#: How long an alarm may be shelved where its class does not say (ms): a shift of 8 h.
+SHELVE_AT_MOST = 8 * 3_600_000
+
+
 @dataclass(frozen=True)
 class Pos:
     """Where something stands: file, line and column, both from 1 and in characters."""
@@ -94,6 +98,7 @@ class AssetClass:
     silent_after: int | None = None
     lateness: int = 2_000
     max_ahead: int = 60_000
+    shelve_at_most: int = SHELVE_AT_MOST
     unless: Expr | None = None
     at: Pos = field(default=Pos("", 0, 0), compare=False)
 
@@ -218,6 +223,7 @@ class Group:
     latch: bool = False
     parent: bool = False
     first_out: bool = False
+    hazard: bool = False                       # its alarms are records of hazards (隐患)
     at: Pos = field(default=Pos("", 0, 0), compare=False)
 
 

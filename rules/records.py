@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -10,7 +11,23 @@ import msgspec
 TransitionKind = Literal[
     "raised", "level", "cleared", "returned", "stale", "fresh", "suppressed", "unsuppressed"
 ]
-CommandKind = Literal["reset", "acknowledge", "step", "set"]
+#: Commands that the engine knows, and tests beside the rules.
+EngineCommand = Literal["reset", "acknowledge", "step", "set"]
+CommandKind = Literal[
+    "acknowledge", "unacknowledge", "shelve", "unshelve", "reset", "out_of_service", "in_service",
+    "comment", "step", "set",
+]  # fmt: skip
+
+#: What happens to an alarm beyond its condition: by people and by a plan's clocks …
+AttentionKind = Literal[
+    "acknowledged", "unacknowledged", "comment", "step", "overdue", "closed", "superseded"
+]
+#: … and to the rule on an asset, whether or not there is an alarm.
+PointKind = Literal["shelved", "unshelved", "out_of_service", "in_service"]
+ChangeKind = TransitionKind | AttentionKind | PointKind
+
+#: Why a change is recorded but not announced.
+Held = Literal["", "suppressed", "shadow", "shelved", "out_of_service", "unchanged"]
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -38,6 +55,40 @@ class Transition(msgspec.Struct, frozen=True):
     counted: tuple[tuple[str, str], ...] = ()
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A change of an alarm in the sight of those who work it off: what the ledger records.
+
+    Of an *occurrence*, which is named by rule, asset and instant of its raise; or of the *point*
+    (the rule on the asset; `raised` 0), which is shelved or out of service. `seq` counts the
+    changes of either. `severity` is the effective one after the change.
+    """
+
+    t: int
+    asset: str
+    rule: str
+    kind: ChangeKind
+    severity: int
+    announced: bool
+    group: bool
+    raised: int
+    seq: int
+    held: Held = ""
+    by: str = ""
+    reason: str = ""                # of a comment its text
+    request: str = ""
+    step: str = ""
+    fields: dict[str, str] = {}
+    skipped: tuple[str, ...] = ()   # steps not done when the loop was closed
+    until: int | None = None        # the end of a shelf; the time limit that a step set
+    once: bool = False              # a shelf that ends with the alarm
+    plan: str = ""                  # the plan that begins here, its clocks (step -> instant) …
+    clocks: dict[str, int] = {}
+    closing: bool = False           # … and whether it has to be closed
+    notify: tuple[str, ...] = ()    # who hears of a step that is late …
+    floor: int = 0                  # … and the severity that it raises the alarm to
+    condition: Transition | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What an operator orders. `target` is a rule's or group's id; for `set` a signal."""
@@ -49,6 +100,13 @@ class Command:
     value: float | str | bool | None = None    # set: bool, number, state's name or code
     step: str = ""
     by: str = ""
+    reason: str = ""                # of a comment its text
+    request: str = ""               # given again, the first result is given again
+    against: int | None = None      # the sequence number that its author saw
+    alarm: str = ""                 # an occurrence's id, instead of (or beside) target and asset
+    duration: int | None = None     # of a shelf, ms
+    once: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,11 @@ class Groups:
         self._fed = 0
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The groups there are."""
+        return tuple(self._kinds)
+
+    @property
     def clock(self) -> int:
         """How far all groups have been advanced."""
         return self._clock
@@ -193,6 +198,22 @@ class Groups:
         _count_in(kind, cell, new)
         if changed:
             out.append(_transition(kind, cell, "level", now))
+
+    def succeed(self, other: Groups, t: int) -> tuple[tuple[str, ...], list[Transition]]:
+        """Takes over from the groups of another pack what means the same here, at `t`.
+
+        Returns the groups that start anew, and the ends of the alarms that are not taken over.
+        """
+        self.restore(other.state())
+        ended = [
+            _transition(kind, cell, "cleared", t)
+            for (group, key), cell in sorted(other._cells.items())
+            if cell.raised is not None and (group, key) not in self._cells
+            for kind in (other._kinds[group],)
+        ]
+        same = {name for name, kind in other._kinds.items()
+                if name in self._kinds and self._kinds[name].meaning() == kind.meaning()}
+        return tuple(name for name in self._kinds if name not in same), ended
 
     def state(self) -> object:
         """All state as plain lists, dictionaries, numbers and strings."""

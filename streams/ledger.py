@@ -3,10 +3,7 @@
     body   canonical JSON (UTF-8, keys sorted, no spaces, NaN as null), with its number `n` from 1
     hash   SHA-256 of the hash of the record before (32 zero bytes before the first) and the body
 
-    alarm       first 128 bits of SHA-256 over rule, asset and instant of the raise, in hex
-    transition  ALARM-SEQ, SEQ counted from 0 within the alarm
-
-Ids depend on what happened and on nothing else, so a replay makes the same ones.
+What the records say is the matter of `streams.contents`.
 """
 
 from __future__ import annotations
@@ -56,27 +53,6 @@ class Chain:
     def __init__(self, n: int = 0, head: bytes = GENESIS) -> None:
         self.n = n
         self.head = head
-        self._alarms: dict[tuple[str, str], tuple[int, int]] = {}  # rule, asset -> raise, next SEQ
-
-    @classmethod
-    def after(cls, records: Iterable[Record]) -> Chain:
-        """A chain that goes on after these records (all from the first one)."""
-        chain = cls()
-        for record in records:
-            body = json.loads(record.body)
-            chain.n, chain.head = record.n, record.hash
-            if "seq" in body:
-                key = (body["rule"], body["asset"])
-                chain._alarms[key] = (body["raised_ms"], body["seq"] + 1)
-        return chain
-
-    def name(self, rule: str, asset: str, raised: int) -> tuple[str, int]:
-        """The id of the alarm raised at that instant, and the number of its next transition."""
-        before, seq = self._alarms.get((rule, asset), (raised, 0))
-        if before != raised:
-            seq = 0
-        self._alarms[rule, asset] = (raised, seq + 1)
-        return alarm_id(rule, asset, raised), seq
 
     def append(self, content: Mapping[str, object]) -> Record:
         """The next record with this content (its `n` is put in)."""
@@ -84,11 +60,6 @@ class Chain:
         body = canonical({**content, "n": self.n})
         self.head = link(self.head, body)
         return Record(self.n, self.head, body)
-
-
-def alarm_id(rule: str, asset: str, raised: int) -> str:
-    """The id of the alarm of a rule on an asset that was raised at that instant (ms)."""
-    return sha256(f"{rule}\0{asset}\0{raised}".encode()).hexdigest()[:32]
 
 
 def link(before: bytes, body: bytes) -> bytes:

@@ -31,6 +31,17 @@ KIND: dict[str, Text] = {
     "fresh": Text("数据恢复", "fresh"),
     "suppressed": Text("抑制", "suppressed"),
     "unsuppressed": Text("解除抑制", "unsuppressed"),
+    "acknowledged": Text("确认", "acknowledged"),
+    "unacknowledged": Text("待确认", "unacknowledged"),
+    "comment": Text("备注", "comment"),
+    "step": Text("处置", "step"),
+    "overdue": Text("超时", "overdue"),
+    "closed": Text("销号", "closed"),
+    "superseded": Text("并入后续", "superseded"),
+    "shelved": Text("搁置", "shelved"),
+    "unshelved": Text("解除搁置", "unshelved"),
+    "out_of_service": Text("停用", "out of service"),
+    "in_service": Text("恢复使用", "in service"),
 }
 _UNKNOWN = Text("未知", "unknown")
 _NEVER = Text("无限", "never")

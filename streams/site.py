@@ -13,6 +13,7 @@ import msgspec
 
 from rules.model import Asset, Attribute, Pack
 from rules.records import Command, Message, Refusal, Transition
+from streams.activate import Activation
 from streams.engine import Engine, in_order
 from streams.groups import Groups
 from streams.intake import Batch, Scanned
@@ -50,6 +51,16 @@ class Site:
     def assets(self) -> Sequence[str]:
         """The ids of all assets known, in the order in which they came."""
         return self.engine.assets.ids
+
+    @property
+    def inventory(self) -> tuple[Asset, ...]:
+        """The assets of the inventory."""
+        return self._inventory
+
+    def class_of(self, asset: str) -> str | None:
+        """The class of an asset, None when it is not known."""
+        index = self.engine.assets.index(asset)
+        return None if index is None else self.engine.assets.classes[self.engine.assets.cls[index]]
 
     def attribute(self, asset: str, name: str) -> str | None:
         """An attribute of an asset as text, defaults filled in; None where it has none."""
@@ -93,6 +104,24 @@ class Site:
             return self.groups.command(command, t)
         refusal, made = self.engine.command(command, t)
         return refusal, self._fed(made)
+
+    def activate(self, pack: Pack, t: int) -> Activation:
+        """A changed pack takes over at `t`, before which all instants have run."""
+        done = self.engine.activate(pack, t)
+        groups = Groups(pack, self._inventory, self.attribute)
+        self._pack = pack
+        self._lateness = max((cls.lateness for cls in pack.classes.values()), default=0)
+        before = self.groups
+        before.feed(done.transitions)
+        ran = before.advance(t, inclusive=False)
+        anew, ended = groups.succeed(before, t)
+        self.groups = groups
+        kept = {group.id for group in pack.groups}
+        gone = tuple(name for name in before.ids if name not in kept)
+        return Activation(
+            (*done.anew, *anew), (*done.gone, *gone),
+            tuple(in_order([*done.transitions, *ran, *ended])),
+        )  # fmt: skip
 
     def schedule(self, command: Command, t: int, told: Told) -> None:
         """A command to a group that waits until the groups have come to `t`.

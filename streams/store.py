@@ -1,4 +1,9 @@
-"""The embedded store: the ledger and the engine's snapshots in one SQLite file.
+"""The embedded store: one SQLite file with all that a run has to keep.
+
+    ledger      the records (streams.ledger)
+    readings    the messages taken, by the instant up to which they were played
+    snapshots   all state; the newest two, and those to run again from, which are *bases*
+    packs       the texts of rules, by the hash that activations name; likewise inventories
 
 A commit has reached the disk (WAL, synchronous=FULL) when a method returns; only then may anything
 be shown or sent. One process writes; readers may read at any time. All methods block.
@@ -10,21 +15,31 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
+import msgspec
+
+from rules.model import Asset
+from rules.records import Message
 from streams.ledger import Record
 
 APPLICATION = 0x546F_6373  # "Tocs", in the file's header
-SCHEMA = 1
+SCHEMA = 2
+#: Bytes of messages kept, packed; beyond it the oldest go, with the bases before them.
+KEPT_BYTES = 8 << 30
+_FIRST = -(1 << 62)      # before every instant
 
 _CREATE = """
 CREATE TABLE ledger (n INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE readings (position INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE snapshots (id INTEGER PRIMARY KEY, position INTEGER NOT NULL, n INTEGER NOT NULL,
-                        state BLOB NOT NULL);
+                        state BLOB NOT NULL, base INTEGER NOT NULL);
+CREATE TABLE texts (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -40,6 +55,14 @@ class Snapshot:
     position: int
     n: int
     state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Messages that were played up to and with the instant `position`, after the one before."""
+
+    position: int
+    messages: list[Message]
 
 
 class Store:
@@ -76,10 +99,12 @@ class Store:
                 f"{self.path}: a database of another program, not a ledger; "
                 "choose another folder with --ledger"
             )
-        if version > SCHEMA:
+        if tables and version != SCHEMA:
+            older = version < SCHEMA
             raise StoreError(
-                f"{self.path}: written by a newer Tocsin (format {version}, this one reads "
-                f"{SCHEMA}); upgrade Tocsin, or choose another folder with --ledger"
+                f"{self.path}: written by {'an older' if older else 'a newer'} Tocsin (format "
+                f"{version}, this one reads {SCHEMA}); "
+                f"{'' if older else 'upgrade Tocsin, or '}choose another folder with --ledger"
             )
         if readonly:
             return
@@ -108,26 +133,97 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot be written: {error}") from None
 
-    def append(self, records: Iterable[Record], facts: Mapping[str, str] | None = None) -> None:
-        """Writes records and facts, all or none. The newest record's hash is a fact, too."""
+    def append(
+        self,
+        records: Iterable[Record],
+        facts: Mapping[str, str] | None = None,
+        kept: Kept | None = None,
+        also: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        """Writes records, facts and messages, all or none. The newest record's hash is a fact, too.
+
+        `also` writes into other tables, in the same transaction.
+        """
         rows = [(record.n, record.hash, record.body) for record in records]
         named = dict(facts or {})
         if rows:
             named["head"] = f"{rows[-1][0]}:{rows[-1][1].hex()}"
         with self._transaction():
             self._db.executemany("INSERT INTO ledger VALUES (?, ?, ?)", rows)
-            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", named.items())
+            if kept is not None:
+                packed = (kept.position, _packed([_plain(x) for x in kept.messages]))
+                self._db.execute("INSERT INTO readings VALUES (?, ?)", packed)
+            self._set(named)
+            if also is not None:
+                also(self._db)
 
-    def save(self, snapshot: Snapshot, facts: Mapping[str, str] | None = None) -> None:
-        """Writes a snapshot (and facts) in place of the one before the last."""
+    def _set(self, facts: Mapping[str, str]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+
+    def save(
+        self, snapshot: Snapshot, facts: Mapping[str, str] | None = None, *, base: bool = False
+    ) -> None:
+        """Writes a snapshot (and facts) in place of the one before the last; a base stays."""
         with self._transaction():
             self._db.execute(
-                "INSERT INTO snapshots (position, n, state) VALUES (?, ?, ?)",
-                (snapshot.position, snapshot.n, snapshot.state),
+                "INSERT INTO snapshots (position, n, state, base) VALUES (?, ?, ?, ?)",
+                (snapshot.position, snapshot.n, snapshot.state, base),
             )
-            self._db.execute("DELETE FROM snapshots WHERE id < (SELECT max(id) - 1 FROM snapshots)")
-            named = (facts or {}).items()
-            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", named)
+            self._db.execute(
+                "DELETE FROM snapshots WHERE base = 0 AND id < (SELECT max(id) - 1 FROM snapshots)"
+            )
+            self._set(facts or {})
+            if base:
+                self._trim()
+
+    def _trim(self) -> None:
+        """Beyond the limit, the oldest base goes and the messages up to the next one."""
+        while self._one("SELECT sum(length(body)) > ? FROM readings", KEPT_BYTES) == (1,):
+            bases = "SELECT position FROM snapshots WHERE base = 1 ORDER BY position LIMIT 2"
+            found = [int(row[0]) for row in self._db.execute(bases)]
+            if len(found) < 2:
+                return
+            self._db.execute("DELETE FROM readings WHERE position <= ?", (found[1],))
+            self._db.execute("DELETE FROM snapshots WHERE base = 1 AND position < ?", (found[1],))
+            self._set({"trimmed": str(found[1])})
+
+    def base(self, before: int) -> Snapshot | None:
+        """The newest base that stands before an instant (ms)."""
+        row = self._one("SELECT position, n, state FROM snapshots WHERE base = 1 AND position < ? "
+                        "ORDER BY position DESC LIMIT 1", before)
+        return None if row is None else Snapshot(*row)
+
+    def readings(self, after: int = _FIRST, upto: int | None = None) -> Iterator[Kept]:
+        """The messages kept, by position: those after one instant, up to and with another."""
+        last = -_FIRST if upto is None else upto
+        query = "SELECT position, body FROM readings WHERE position > ? AND position <= ? "
+        for position, body in self._each(query + "ORDER BY position", after, last):
+            yield Kept(position, [Message(*row) for row in self._unpacked(body)])
+
+    def keep(self, name: str, content: object) -> None:
+        """Keeps the texts of a pack or the assets of an inventory under its hash."""
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO texts VALUES (?, ?)", (name, _packed(content)))
+
+    def pack_files(self, name: str) -> list[tuple[str, bytes]]:
+        """The (path, text) pairs of a pack, by its hash. Raises StoreError when it is not kept."""
+        return [(path, text) for path, text in self._kept(name)]
+
+    def inventory(self, name: str) -> list[Asset]:
+        """The assets of an inventory, by its hash. Raises StoreError when it is not kept."""
+        return [Asset(*row) for row in self._kept(name)]
+
+    def _kept(self, name: str) -> Any:  # noqa: ANN401 what was packed
+        row = self._one("SELECT body FROM texts WHERE name = ?", name)
+        if row is None:
+            raise StoreError(f"{self.path}: the texts named {name} are missing from it")
+        return self._unpacked(row[0])
+
+    def _unpacked(self, body: bytes) -> Any:  # noqa: ANN401 what was packed
+        try:
+            return msgspec.msgpack.decode(zlib.decompress(body))
+        except (zlib.error, msgspec.DecodeError, TypeError) as error:
+            raise StoreError(f"{self.path}: what it keeps is damaged: {error}") from None
 
     def latest(self) -> Snapshot | None:
         """The newest snapshot."""
@@ -136,12 +232,13 @@ class Store:
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """The records after that number, in order."""
+        query = "SELECT n, hash, body FROM ledger WHERE n > ? ORDER BY n"
+        for n, digest, body in self._each(query, after):
+            yield Record(n, digest, body)
+
+    def _each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         try:
-            found = self._db.execute(
-                "SELECT n, hash, body FROM ledger WHERE n > ? ORDER BY n", (after,)
-            )
-            for n, digest, body in found:
-                yield Record(n, digest, body)
+            yield from self._db.execute(query, values)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot be read: {error}") from None
 
@@ -177,6 +274,15 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _packed(content: object) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(content), 1)
+
+
+def _plain(message: Message) -> list[object]:
+    return [message.asset, message.cls, message.t, message.values, message.arrival,
+            message.historical]
 
 
 def _locked(path: Path) -> IO[str]:

@@ -42,7 +42,9 @@ class Board:
     first: dict[tuple[str, str], Alert] = field(default_factory=dict)  # asset, rule -> first raise
 
     def take(self, alert: Alert) -> None:
-        """Takes the next alert, in the order of the ledger."""
+        """Takes the next record, in the order of the ledger; only alerts are looked at."""
+        if alert["type"] != "alert" or alert["raised_ms"] == 0:
+            return
         key, kind = (alert["asset"], alert["rule"]), alert["kind"]
         if alert["announced"]:
             self.recent.append(alert)

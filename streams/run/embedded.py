@@ -1,12 +1,14 @@
 """`tocsin run`: one process that plays a source through the rules, without a broker.
 
 The loop performs effects in the order ledger, outputs, acknowledgement:
-1. what the engine says is chained and written to the ledger (on the disk before anything else);
-2. it goes to `alerts.jsonl` and to the screen;
-3. a snapshot notes up to where the source has been played.
-After a stop or a crash the engine goes on from the newest snapshot. What it then says again is
-compared with the ledger, record by record, and neither written nor shown twice. The ledger is the
-same, byte for byte, at any speed and with any stops.
+1. what is decided is chained and written to the ledger, together with the messages that brought it
+   (on the disk before anything else);
+2. it goes to `alerts.jsonl`, to the screen, to whoever ordered it;
+3. a snapshot notes up to where all has been played.
+After a stop or a crash the run goes on from the newest snapshot: kept messages and orders are
+played again, and what is then said again is compared with the ledger, record by record, and neither
+written nor shown twice. The ledger is the same, byte for byte, at any speed and with any stops. Rules that
+were edited meanwhile are activated, which is a record, too.
 """
 
 from __future__ import annotations
@@ -16,21 +18,26 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.files import RecordingError
-from rules.load import load
-from rules.model import Group, Pack, Rule
-from rules.records import Message, Transition
-from streams.ledger import meaning
-from streams.render import Language, alert, catalogue
+from rules.load import find, load
+from rules.model import Pack
+from rules.records import Command, Message
+from streams.contents import Content
+from streams.duty import Duty, Edition, EditionError, inventory_hash
+from streams.render import Language
+from streams.run.again import played_again, resumed
 from streams.run.board import Board
-from streams.run.journal import Journal, JournalError, opened
+from streams.run.control import Control, Order
+from streams.run.journal import Journal, JournalError, kept, opened
+from streams.run.orders import OrdersError, read_orders
 from streams.run.source import PACKS, Source, SourceError, demo, files
 from streams.run.views import Frame, View, make_view
 from streams.site import Site
@@ -41,6 +48,7 @@ FRAME_S = 0.1         # a beat of the loop
 BEAT_S = 0.5          # longest beat that counts: after a stall the plant's clock does not race
 STEP_MS = 600_000     # of the plant's time a beat when played as fast as possible
 SAVE_S = 2.0          # between snapshots
+BASE_MS = 6 * 3_600_000   # of the plant's time between those that are kept to run again from
 WARM_UP = 50          # messages
 
 
@@ -58,6 +66,8 @@ class RunSettings:
     headless: bool = False
     ledger: Path = Path("tocsin-data")
     zone: str = "UTC"
+    orders: Path | None = None    # operators' orders to play
+    port: int = 0                 # of the operators' access; 0: a free one
 
 
 class UsageError(Exception):
@@ -72,12 +82,12 @@ def run(settings: RunSettings) -> int:
     """
     try:
         zone = _zone(settings)
-        pack = _pack(settings.rules or PACKS)
-        source = files(settings.data, pack) if settings.data else demo(pack)
+        edition = _edition(settings.rules or PACKS)
+        source = _source(settings, edition.pack)
         journal, aside = opened(settings.ledger, source.identity)
         try:
             view = make_view(settings.lang, zone, headless=settings.headless)
-            _Run(settings, pack, source, journal, view).play(aside)
+            _Run(settings, edition, source, journal, view).play(aside)
         finally:
             journal.close()
     except _Stopped:  # before anything was played: there is nothing to save
@@ -85,7 +95,7 @@ def run(settings: RunSettings) -> int:
     except BrokenPipeError:  # the reader of the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (UsageError, SourceError, RecordingError) as error:
+    except (UsageError, SourceError, RecordingError, OrdersError) as error:
         return _complain(error, 2)
     except (JournalError, StoreError, OSError) as error:
         return _complain(error, 1)
@@ -111,12 +121,27 @@ def _zone(settings: RunSettings) -> ZoneInfo:
         ) from None
 
 
-def _pack(paths: tuple[Path, ...]) -> Pack:
+def _edition(paths: tuple[Path, ...]) -> Edition:
+    """The rules that the user names; their texts are named as they lie under those paths."""
     loaded = load(paths)
     if loaded.pack is None:
         wrong = [str(problem) for problem in loaded.problems if problem.kind == "error"]
         raise UsageError("\n".join([f"{len(wrong)} error(s) in the rules:", *wrong]))
-    return loaded.pack
+    found, _ = find(paths)
+    return Edition.of([(_named(path, paths), path.read_bytes()) for path in found])
+
+
+def _named(path: Path, paths: tuple[Path, ...]) -> str:
+    """A rule file's name that is the same wherever the folder lies."""
+    above = next((given.parent for given in paths if path.is_relative_to(given)), path.parent)
+    return path.relative_to(above).as_posix()
+
+
+def _source(settings: RunSettings, pack: Pack) -> Source:
+    source = files(settings.data, pack) if settings.data else demo(pack)
+    if settings.orders is None:
+        return source
+    return replace(source, orders=read_orders(settings.orders))
 
 
 class _Stopped(Exception):  # noqa: N818 not an error
@@ -124,54 +149,70 @@ class _Stopped(Exception):  # noqa: N818 not an error
 
 
 class _Run:
-    """One run of a source through a site."""
+    """One run of a source through a site on duty."""
 
     def __init__(
-        self, settings: RunSettings, pack: Pack, source: Source, journal: Journal, view: View
+        self, settings: RunSettings, edition: Edition, source: Source, journal: Journal, view: View
     ) -> None:
-        self.settings, self.pack, self.source = settings, pack, source
+        self.settings, self.edition, self.source = settings, edition, source
         self.journal, self.view, self.board = journal, view, Board()
-        self.known = catalogue(pack)
-        self.classes = {asset.id: asset.cls for asset in source.inventory}
-        self.versions: dict[str, str] = {}
         self.playing = False
         self.stopped = False
 
     def play(self, aside: Path | None) -> None:
         """To the end, or until a signal says stop."""
         with self._signals():
-            snapshot = self.journal.snapshot
-            self.position = snapshot.position if snapshot else self.source.start - 1
             for content in self.journal.history():
                 self.board.take(content)
+            snapshot = self.journal.snapshot
+            self.position = snapshot.position if snapshot else self.source.start - 1
             try:
                 self.view.begin(self._frame(), self.source.title, self.settings.ledger, aside)
                 self._warm_up()
-                self.site = self._site()
-                self._loop()
+                self.duty = self._duty()
+                with Control(self.settings.ledger, self.settings.port) as self.control:
+                    self._loop()
             finally:
                 self.view.end()
             finished = self.position >= self.source.end
-            self.journal.save(self.position, self.site.snapshot(), finished=finished)
-        trips = {rule.id for rule in self.pack.rules if "trip" in rule.tags}
+            self.journal.save(self.position, self.duty.snapshot(), finished=finished)
+        trips = {rule.id for rule in self.duty.edition.pack.rules if "trip" in rule.tags}
         broken = self.journal.verify()
         self.view.report(self._frame(), trips, self.journal, broken, finished=finished)
 
-    def _site(self) -> Site:
-        snapshot = self.journal.snapshot
-        if snapshot is None:
-            return Site(self.pack, self.settings.zone, self.source.inventory, self.source.start)
+    def _duty(self) -> Duty:
+        """The site where the last run has left it, under the rules of now."""
+        store = self.journal.store
+        store.keep(self.edition.name, list(self.edition.texts))
+        if not self.journal.begun:
+            return self._begun()
         try:
-            return Site.restore(self.pack, snapshot.state, self.settings.zone)
+            duty, n, said = resumed(store, self.journal.snapshot)
+            for contents in (said, *played_again(store, duty, n)):
+                self._tell(self.journal.write(contents))
         except ValueError as error:
             raise JournalError(
-                f"{self.journal.folder}: its snapshot does not fit these rules ({error}); choose "
-                "another folder with --ledger"
+                f"{self.journal.folder}: its state cannot be read ({error}); choose another folder "
+                "with --ledger"
             ) from None
+        self.position = duty.clock
+        if duty.edition.name != self.edition.name:
+            self._tell(self.journal.write(duty.activate(self.edition, by="start")))
+        return duty
+
+    def _begun(self) -> Duty:
+        inventory = tuple(self.source.inventory)
+        duty = Duty(self.edition, self.settings.zone, inventory, self.source.start)
+        plain = [[x.id, x.cls, x.attributes, x.overrides] for x in inventory]
+        self.journal.store.keep(inventory_hash(inventory), plain)
+        self._tell(self.journal.write(duty.begin(by="start")))
+        return duty
 
     def _warm_up(self) -> None:
         """Has the engine compiled by a site that is thrown away: the first time takes seconds."""
-        site = Site(self.pack, self.settings.zone, self.source.inventory, self.source.start)
+        site = Site(
+            self.edition.pack, self.settings.zone, self.source.inventory, self.source.start
+        )
         first = list(islice(self.source.play(), WARM_UP))
         site.messages(first)
         site.run_until(max((message.t for message in first), default=self.source.start))
@@ -180,7 +221,7 @@ class _Run:
             raise _Stopped
 
     def _loop(self) -> None:
-        upcoming = _Upcoming(self.source.after(self.position))
+        upcoming = _Upcoming(self.source, self.position)
         beat = saved = time.monotonic()
         clock = float(self.position)
         while not self.stopped and self.position < self.source.end:
@@ -190,38 +231,67 @@ class _Run:
                 clock += min(beat - before, BEAT_S) * 1000 * self.settings.speed
             else:
                 clock += STEP_MS
-            target = min(int(clock), self.source.end)
-            self._to(target, upcoming.until(target))
-            self.view.frame(self._frame())
+            for order in self.control.orders():
+                self._order(order)
+            self._advance(min(int(clock), self.source.end), upcoming)
+            self._publish()
             if time.monotonic() - saved > SAVE_S:
-                self.journal.save(self.position, self.site.snapshot())
+                self._save()
                 saved = time.monotonic()
+
+    def _publish(self) -> None:
+        """Shows where the run stands."""
+        self.view.frame(self._frame())
+        health = {"zone": self.settings.zone, "records": self.journal.length}
+        self.control.publish(self.duty.alarms_list(), self.position, health)
+
+    def _save(self) -> None:
+        last = self.journal.store.base(1 << 62)
+        since = self.position - (last.position if last else self.source.start)
+        self.journal.save(self.position, self.duty.snapshot(), base=since >= BASE_MS)
+
+    def _advance(self, target: int, upcoming: _Upcoming) -> None:
+        """Plays up to and with `target`, and the orders that fall into it."""
+        for t, command in upcoming.orders(target):
+            self._to(t - 1, upcoming.until(t - 1))
+            self._tell(self.journal.write(self.duty.command(command)[1]))
+        self._to(target, upcoming.until(target))
 
     def _to(self, target: int, messages: list[Message]) -> None:
         """Plays up to and with the instant `target`: ledger, outputs, position, in this order."""
         if target <= self.position:
             return
-        self.classes.update((message.asset, message.cls) for message in messages)
-        made = self.site.messages(messages) + self.site.run_until(target)
-        made.sort(key=lambda x: (x.t, x.asset, x.rule))  # stable: the same at any pace
-        for content in self.journal.write([self._content(transition) for transition in made]):
-            self.board.take(content)
-            self.view.alert(content)
+        contents = self.duty.play(messages, target)
+        self._tell(self.journal.write(contents, kept(target, messages)))
         self.position = target
 
-    def _content(self, transition: Transition) -> dict[str, object]:
-        cls = "" if transition.group else self.classes[transition.asset]
-        rule = self.known[transition.rule, cls]
-        alarm, seq = self.journal.name(transition.rule, transition.asset, transition.raised)
-        signals = self.pack.classes[cls].signals if cls else {}
-        content = alert(rule, transition, alarm, seq, signals)
-        return {**content, "version": self._version(rule, cls)}
+    def _order(self, order: Order) -> None:
+        """What somebody ordered, at the first instant that has not been played."""
+        if order.command is not None:
+            answer, contents = self.duty.command(order.command)
+        else:
+            answer, contents = self._activate(order)
+        self._tell(self.journal.write(contents))
+        order.answer(answer)
 
-    def _version(self, rule: Rule | Group, cls: str) -> str:
-        key = f"{cls}/{rule.id}"
-        if key not in self.versions:
-            self.versions[key] = meaning(rule)
-        return self.versions[key]
+    def _activate(self, order: Order) -> tuple[Content, list[Content]]:
+        answer: Content = {"result": "accepted", "why": "", "t_ms": self.position + 1}
+        try:
+            edition = Edition.of(order.pack)
+        except EditionError as error:
+            return answer | {"result": "refused", "why": str(error)}, []
+        self.journal.store.keep(edition.name, list(edition.texts))
+        contents = self.duty.activate(edition, order.by, order.request)
+        self.edition = edition
+        first = contents[0]
+        return answer | {name: first[name] for name in ("pack", "anew", "gone")}, contents
+
+    def _tell(self, contents: list[Content]) -> None:
+        """Shows what is new and durable."""
+        for content in contents:
+            self.board.take(content)
+            if content["type"] == "alert":
+                self.view.alert(content)
 
     def _frame(self) -> Frame:
         return Frame(
@@ -247,11 +317,12 @@ class _Run:
 
 
 class _Upcoming:
-    """Messages, taken as far as the clock has come."""
+    """What the source has after an instant: messages and orders, taken as far as the clock came."""
 
-    def __init__(self, messages: Iterator[Message]) -> None:
-        self._messages = messages
-        self._next = next(messages, None)
+    def __init__(self, source: Source, position: int) -> None:
+        self._messages = source.after(position)
+        self._next = next(self._messages, None)
+        self._orders = deque((t, order) for t, order in source.orders if t > position)
 
     def until(self, t: int) -> list[Message]:
         """The next messages up to and with `t`."""
@@ -260,3 +331,8 @@ class _Upcoming:
             found.append(self._next)
             self._next = next(self._messages, None)
         return found
+
+    def orders(self, t: int) -> Iterator[tuple[int, Command]]:
+        """The next orders up to and with `t`, each with its instant."""
+        while self._orders and self._orders[0][0] <= t:
+            yield self._orders.popleft()

@@ -1,25 +1,31 @@
-"""The durable side of an embedded run: ledger, alerts file, snapshots, in one folder.
+"""The durable side of an embedded run: ledger, kept messages, alerts file, in one folder.
 
-    tocsin.db      ledger and snapshots (streams.store)
+    tocsin.db      ledger, messages and snapshots (streams.store)
     alerts.jsonl   the ledger's records as lines
     finished-001/  the files of a run that came to its end, moved aside when the next began
 
-Raised: JournalError, when the folder's run is another one or the rules say something else.
+Raised: JournalError, when the folder's run is another one, or running it again says something else.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rules.records import Message
+from streams.contents import Content
 from streams.ledger import Broken, Chain, Record, verify
 from streams.run.alerts import AlertsFile
-from streams.store import Snapshot, Store
+from streams.store import Kept, Snapshot, Store
 
 DATABASE, ALERTS = "tocsin.db", "alerts.jsonl"
+
+#: Writes more of what is new into the same transaction (the notices' outbox).
+Also = Callable[[sqlite3.Connection, Sequence[Content]], None]
 
 
 class JournalError(Exception):
@@ -31,14 +37,18 @@ class Journal:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder = folder
+        self.also: Also | None = None
         self.store = Store(folder / DATABASE)
         try:
             self._own(identity)
             self.snapshot = self.store.latest()
             n = self.snapshot.n if self.snapshot else 0
-            self._chain = Chain.after(_until(self.store.records(), n))
             # Said before, after the snapshot: the engine will say it once more.
-            self._tail = deque(self.store.records(after=n))
+            self._tail = deque(self.store.records(after=max(0, n - 1)))
+            self._chain = Chain()
+            if n:
+                last = self._tail.popleft()
+                self._chain = Chain(last.n, last.hash)
             self._alerts = AlertsFile(folder / ALERTS)
             self._alerts.write(self.store.records(after=self._alerts.last))
         except BaseException:
@@ -55,38 +65,46 @@ class Journal:
                 "with --ledger"
             )
 
-    def history(self) -> Iterator[dict[str, Any]]:
+    @property
+    def begun(self) -> bool:
+        """Whether there are records already."""
+        return next(self.store.records(), None) is not None
+
+    def history(self) -> Iterator[Content]:
         """The contents of all records so far."""
         for record in self.store.records():
             yield json.loads(record.body)
 
-    def name(self, rule: str, asset: str, raised: int) -> tuple[str, int]:
-        """Id and sequence number for the next transition of an alarm (see `Chain.name`)."""
-        return self._chain.name(rule, asset, raised)
-
-    def write(self, contents: Iterable[dict[str, object]]) -> list[dict[str, Any]]:
-        """Makes contents durable, then appends them to the alerts. Returns those that are new."""
+    def write(self, contents: Iterable[Content], kept: Kept | None = None) -> list[Content]:
+        """Makes contents (and the messages that brought them) durable, then appends them to the
+        alerts. Returns those that are new."""
         records = [self._chain.append(content) for content in contents]
         new = [record for record in records if not self._said_before(record)]
-        if new:
-            self.store.append(new)
+        said: list[dict[str, Any]] = [json.loads(record.body) for record in new]
+        if new or (kept is not None and kept.messages):
+            also = self.also
+            write = (lambda db: also(db, said)) if also is not None and said else None
+            self.store.append(new, kept=kept, also=write)
             self._alerts.write(new)
-        return [json.loads(record.body) for record in new]
+        return said
 
     def _said_before(self, record: Record) -> bool:
         if not self._tail:
             return False
         if self._tail.popleft() != record:
             raise JournalError(
-                f"{self.folder}: from record {record.n} on the rules or the data say something "
-                "else than before the last stop; choose another folder with --ledger"
+                f"{self.folder}: from record {record.n} on the kept messages say something else "
+                "than before the last stop; was it written by another version of Tocsin? Choose "
+                "another folder with --ledger"
             )
         return True
 
-    def save(self, position: int, state: bytes, *, finished: bool = False) -> None:
-        """Notes that the source has been played up to and with `position` (ms)."""
+    def save(
+        self, position: int, state: bytes, *, finished: bool = False, base: bool = False
+    ) -> None:
+        """Notes the state after all was played up to and with `position` (ms). A base is kept."""
         facts = {"finished": "yes"} if finished else {}
-        self.store.save(Snapshot(position, self._chain.n, state), facts)
+        self.store.save(Snapshot(position, self._chain.n, state), facts, base=base)
 
     def verify(self) -> Broken | None:
         """The first fault of the ledger, or None."""
@@ -125,8 +143,6 @@ def _moved(folder: Path) -> Path:
     return aside
 
 
-def _until(records: Iterable[Record], n: int) -> Iterator[Record]:
-    for record in records:
-        if record.n > n:
-            return
-        yield record
+def kept(position: int, messages: Sequence[Message]) -> Kept | None:
+    """Messages to keep; None where there are none."""
+    return Kept(position, list(messages)) if messages else None

@@ -16,13 +16,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from rules.records import Command, CommandKind
+from rules.records import Command, EngineCommand
 from streams.decode import MAX_BYTES, Refuse, time_ms
 
 #: No line is read further: one byte more than a message may have, so that it is told as too large.
 MAX_LINE = MAX_BYTES + 1
 
-_ORDERS: dict[str, CommandKind] = {
+_ORDERS: dict[str, EngineCommand] = {
     "reset": "reset",
     "acknowledge": "acknowledge",
     "step": "step",

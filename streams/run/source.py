@@ -15,6 +15,7 @@ from connectors.files import Recording, class_of, has_times, merged, messages
 from connectors.simulators import lift
 from rules.model import Asset, AssetClass, Pack
 from rules.records import Message
+from streams.run.orders import Orders, read_orders
 
 HOME = Path(__file__).resolve().parents[2]
 DEMO = HOME / "deploy" / "demo"
@@ -58,6 +59,7 @@ class Source:
     end: int
     play: Callable[[], Iterator[Message]]
     inventory: Sequence[Asset] = ()
+    orders: Orders = ()
 
     def after(self, position: int) -> Iterator[Message]:
         """The messages later than `position`, which is an instant that was played to its end."""
@@ -87,7 +89,8 @@ def demo(pack: Pack) -> Source:
 
     assets = [Asset(r.asset, r.cls) for r in recordings]
     assets += [Asset(f"{bank.prefix}{i + 1}", "lift") for i in range(bank.lifts)]
-    return Source("demo", "demo 1", START, START + LENGTH, play, assets)
+    orders = read_orders(DEMO / "operators.jsonl")
+    return Source("demo", "demo 2", START, START + LENGTH, play, assets, orders)
 
 
 def files(paths: Sequence[Path], pack: Pack) -> Source:
