@@ -1,0 +1,1 @@
+"""Notices out: one file a system that people are told by. `table` lists them."""
