@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -40,18 +41,21 @@ def kpi(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Alarm-management figures beside the limits of EEMUA 191 and ISA-18.2."""
-    from streams.kpi import PeriodError, report  # noqa: PLC0415 - start-up
+    from streams.kpi import ReportError, report  # noqa: PLC0415 - start-up
     from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
     from streams.run.journal import DATABASE  # noqa: PLC0415 - start-up
     from streams.store import Store, StoreError  # noqa: PLC0415 - start-up
 
     low, high = _instant(begin, "--from"), _instant(to, "--to")
     try:
-        with Store(ledger / DATABASE, readonly=True) as store:
+        with (
+            Store(ledger / DATABASE, readonly=True) as store,
+            closing(_contents(store)) as contents,
+        ):
             found = report(
-                _contents(store), begin=low, end=high, by=by.value if by else None, zone=zone
+                contents, begin=low, end=high, by=by.value if by else None, zone=zone
             )
-    except PeriodError as error:
+    except ReportError as error:
         raise fail(str(error), USAGE) from None
     except HistoryError as error:
         raise fail(f"{ledger / DATABASE}: {error}; `tocsin ledger verify` says more") from None
@@ -81,7 +85,7 @@ def _instant(text: str, option: str) -> int | None:
     raise typer.BadParameter(f"{option} {text!r}: expected {expected}")
 
 
-def _contents(store: Store) -> Iterator[dict[str, Any]]:
+def _contents(store: Store) -> Generator[dict[str, Any]]:
     """What the records say. Raises HistoryError, StoreError."""
     from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
 

@@ -37,6 +37,12 @@ _FIGURE = {
     "orange_share": Text("橙色占比", "orange"),
     "yellow_share": Text("黄色占比", "yellow"),
 }
+_HELD = {
+    "suppressed": Text("设计抑制", "suppressed"),
+    "shadow": Text("影子规则", "shadow rule"),
+    "shelved": Text("搁置", "shelved"),
+    "out_of_service": Text("停用", "out of service"),
+}
 _NONE = Text("（无）", "(none)")
 
 
@@ -106,7 +112,10 @@ class _Tables:
             f"{SEVERITY[SEVERITIES[name]].get(language).lower()} {count}"
             for name, count in whole.severities.items()
         )
-        held = ", ".join(f"{why} {count}" for why, count in whole.held.items()) or "0"
+        held = ", ".join(
+            f"{_HELD.get(why, Text(why)).get(language)} {count}"
+            for why, count in whole.held.items()
+        )
         rows = [
             [self.say("报警总数", "alarms"), str(whole.alarms)],
             [self.say("按颜色", "by severity"), mix],
@@ -119,7 +128,7 @@ class _Tables:
             [self.say("当前未销号", "not closed now"), str(whole.unclosed)],
             [self.say("当前搁置", "shelved now"), str(whole.shelved)],
             [self.say("当前停用", "out of service now"), str(whole.out_of_service)],
-            [self.say("未通知的报警", "raised but held back"), held],
+            [self.say("未通知的报警", "raised but held back"), held or "0"],
         ]
         self._table([self.say("计数", "counts"), ""], rows)
 

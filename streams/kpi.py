@@ -26,7 +26,8 @@ What counts (the ledger's records say all of it):
                  acknowledgements of the period; close likewise. Of n sorted values the share p is
                  the ceil(p n)-th
     clocks       of the plans, by step: kept (done at or before the deadline) and missed (`overdue`)
-                 in the period. A clock is decided once, so periods add up
+                 in the period. A clock is decided once, so periods add up; one that a new plan
+                 replaced, or that stopped because the alarm was over, is not decided
     shelved ...  points shelved and out of service at `to`
 
 The figures of a key's value are those of its alarms alone. The limits are for one operator, so a
@@ -140,7 +141,7 @@ class Figures:
     acknowledge: Times
     unacknowledged: int                 # now
     close: Times
-    unclosed: int                       # now, of those whose plan has a clock for closing
+    unclosed: int                       # now, of those whose plan is to be closed
     clocks: dict[str, Clock]            # by step
     shelved: int                        # now
     out_of_service: int                 # now
@@ -159,8 +160,8 @@ class Report:
     each: dict[str, Figures]
 
 
-class PeriodError(ValueError):
-    """The period is empty; its text says why."""
+class ReportError(ValueError):
+    """What was asked for cannot be told: an empty period, an unknown zone. Its text says which."""
 
 
 @dataclass(slots=True)
@@ -181,7 +182,7 @@ def report(
 ) -> Report:
     """The figures of a ledger. Times are ms; `zone` is the newest activation's unless given.
 
-    Raises PeriodError, HistoryError.
+    Raises ReportError, HistoryError.
     """
     told = history(contents, end)
     period = _period(told.first, told.last, begin, end)
@@ -205,19 +206,20 @@ def _period(first: int | None, last: int | None, begin: int | None, end: int | N
     low = first if begin is None else begin
     high = end if end is not None else None if last is None else last + 1
     if low is None or high is None:
-        raise PeriodError("there are no records in this time")
+        raise ReportError("there are no records in this time")
     if low >= high:
-        to = "the last record" if end is None else "its end"
-        raise PeriodError(f"the period is empty: its begin is not before {to}")
+        to = f"{'the end of the records' if end is None else 'its end'}, {high} ms"
+        raise ReportError(f"the period is empty: its begin, {low} ms, is not before {to}")
     return Period(low, high)
 
 
 def _clock(zone: str) -> tzinfo:
-    """The zone. A ledger may name one that this machine does not know: Raises PeriodError."""
+    """The zone; a ledger may name one that this machine does not know. Raises ReportError."""
     try:
         return ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise PeriodError(f"{zone!r} is no time zone known here; give another one") from None
+        hint = "a name like Asia/Shanghai or UTC"
+        raise ReportError(f"{zone!r} is no time zone; expected {hint}") from None
 
 
 def figures(part: _Part, period: Period, zone: tzinfo) -> Figures:
@@ -264,9 +266,9 @@ def figures(part: _Part, period: Period, zone: tzinfo) -> Figures:
         top=top,
         severities={name: severities[name] for name in SEVERITY_NAMES.values()},
         acknowledge=_times(told, period, [one.acknowledged for one in told]),
-        unacknowledged=sum(not one.holds for one in told),
+        unacknowledged=sum(one.unacknowledged for one in told),
         close=_times(told, period, [one.closed for one in told]),
-        unclosed=sum(one.closed is None and CLOSE in (one.clocks or {}) for one in told),
+        unclosed=sum(one.unclosed for one in told),
         clocks=_clocks(part.occurrences, period),
         shelved=sum(point.is_shelved(period.end) for point in part.points),
         out_of_service=sum(point.out_of_service for point in part.points),
@@ -302,10 +304,9 @@ def _chattering(told: Iterable[Occurrence], period: Period) -> list[Chatterer]:
         alarms[key] += one.announced in period
     found = []
     for key, times in changes.items():
-        if len(times) >= CHATTER_CHANGES:
-            most = peak(sorted(times), CHATTER_WINDOW, period.begin, period.end)
-            if most >= CHATTER_CHANGES:
-                found.append(Chatterer(*key, most, alarms[key]))
+        most = peak(sorted(times), CHATTER_WINDOW, period.begin, period.end)
+        if most >= CHATTER_CHANGES:
+            found.append(Chatterer(*key, most, alarms[key]))
     return sorted(found, key=lambda x: (-x.changes, -x.alarms, x.rule, x.asset))
 
 

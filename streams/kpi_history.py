@@ -61,21 +61,28 @@ class Occurrence:
     normal: int | None = None           # condition normal again (latched or not)
     acknowledged: int | None = None     # the first acknowledgement that was not taken back
     holds: int = 0                      # severity up to which it is acknowledged; 0 not
+    closing: bool = False               # its plan is to be closed
     closed: int | None = None
+    superseded: bool = False            # too many later ones are open: nobody waits for it any more
     plans: int = 0                      # begun so far
     clocks: dict[str, int] | None = None                        # of the present plan: deadlines
     settled: dict[tuple[int, str], tuple[int, bool]] | None = None  # plan, step -> instant, kept
+
+    @property
+    def unacknowledged(self) -> bool:
+        """People were told and have yet to answer."""
+        return self.announced is not None and not self.holds and not self.superseded
+
+    @property
+    def unclosed(self) -> bool:
+        """Its loop has yet to be closed."""
+        return self.closing and self.closed is None and not self.superseded
 
     def done(self, step: str, t: int) -> None:
         """A step was done: its clock was kept, unless it ran out before."""
         deadline = (self.clocks or {}).get(step)
         if deadline is not None:
             self._settled().setdefault((self.plans, step), (t, t <= deadline))
-
-    def undone(self, step: str) -> None:
-        """A step was taken back: a clock that had been kept runs on."""
-        if (self.settled or {}).get((self.plans, step), (0, False))[1]:
-            del self._settled()[self.plans, step]
 
     def missed(self, step: str, t: int) -> None:
         """A step's clock ran out."""
@@ -166,9 +173,10 @@ def _text(value: object) -> str:
 
 def _begin_plan(one: Occurrence, content: Content) -> None:
     """The clocks of a plan that begins replace those of the one before."""
-    if "clocks" in content:
+    if "plan" in content:
         one.plans += 1
-        one.clocks = {intern(step): int(at) for step, at in content["clocks"].items()}
+        one.clocks = {intern(step): int(at) for step, at in content.get("clocks", {}).items()}
+        one.closing = bool(content.get("closing", CLOSE in one.clocks))
 
 
 def _raised(one: Occurrence, content: Content) -> None:
@@ -193,13 +201,20 @@ def _acknowledged(one: Occurrence, content: Content) -> None:
     one.done(ACKNOWLEDGE, content["t_ms"])
 
 
-def _unacknowledged(one: Occurrence, _: Content) -> None:
-    one.holds, one.acknowledged = 0, None
-    one.undone(ACKNOWLEDGE)
+def _unacknowledged(one: Occurrence, content: Content) -> None:
+    one.holds = 0
+    if content.get("by"):               # taken back; without an author it is back from a shelf
+        one.acknowledged = None
+
+
+def _unsuppressed(one: Occurrence, _: Content) -> None:
+    one.holds = 0                       # people must answer again
 
 
 def _step(one: Occurrence, content: Content) -> None:
     one.done(intern(content["step"]), content["t_ms"])
+    if "until_ms" in content:           # the step set the time limit of closing
+        one.clocks = {**(one.clocks or {}), CLOSE: int(content["until_ms"])}
 
 
 def _overdue(one: Occurrence, content: Content) -> None:
@@ -209,6 +224,10 @@ def _overdue(one: Occurrence, content: Content) -> None:
 def _closed(one: Occurrence, content: Content) -> None:
     one.closed = content["t_ms"]
     one.done(CLOSE, content["t_ms"])
+
+
+def _superseded(one: Occurrence, _: Content) -> None:
+    one.superseded = True
 
 
 def _shelved(point: Point, content: Content) -> None:
@@ -237,6 +256,8 @@ _OCCURRENCE: dict[str, Callable[[Occurrence, Content], None]] = {
     "step": _step,
     "overdue": _overdue,
     "closed": _closed,
+    "superseded": _superseded,
+    "unsuppressed": _unsuppressed,
 }
 _POINT: dict[str, Callable[[Point, Content], None]] = {
     "shelved": _shelved,
