@@ -43,6 +43,17 @@ KIND: dict[str, Text] = {
     "out_of_service": Text("停用", "out of service"),
     "in_service": Text("恢复使用", "in service"),
 }
+#: The words of `streams.alarms.word`, with what is to be done.
+WORDS: dict[str, Text] = {
+    "unacknowledged": Text("未确认", "unacknowledged"),
+    "acknowledged": Text("已确认", "acknowledged"),
+    "returned_unacknowledged": Text("已恢复未确认", "returned, unacknowledged"),
+    "latched": Text("已恢复，待复位", "latched: reset it"),
+    "shelved": Text("已搁置", "shelved"),
+    "suppressed": Text("设计抑制", "suppressed by design"),
+    "out_of_service": Text("已停用", "out of service"),
+    "normal": Text("已恢复，待销号", "normal, to be closed"),
+}
 _UNKNOWN = Text("未知", "unknown")
 _NEVER = Text("无限", "never")
 _YES, _NO = Text("是", "yes"), Text("否", "no")

@@ -18,7 +18,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -54,7 +54,7 @@ class Snapshot:
 
     position: int
     n: int
-    state: bytes
+    state: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ The loop performs effects in the order ledger, outputs, acknowledgement:
 3. a snapshot notes up to where all has been played.
 After a stop or a crash the run goes on from the newest snapshot: kept messages and orders are
 played again, and what is then said again is compared with the ledger, record by record, and neither
-written nor shown twice. The ledger is the same, byte for byte, at any speed and with any stops. Rules that
-were edited meanwhile are activated, which is a record, too.
+written nor shown twice. The ledger is the same, byte for byte, at any speed and with any stops.
+Rules that were edited meanwhile are activated, which is a record, too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.files import RecordingError
@@ -34,7 +35,7 @@ from streams.contents import Content
 from streams.duty import Duty, Edition, EditionError, inventory_hash
 from streams.render import Language
 from streams.run.again import played_again, resumed
-from streams.run.board import Board
+from streams.run.board import Board, worst_first
 from streams.run.control import Control, Order
 from streams.run.journal import Journal, JournalError, kept, opened
 from streams.run.orders import OrdersError, read_orders
@@ -156,6 +157,7 @@ class _Run:
     ) -> None:
         self.settings, self.edition, self.source = settings, edition, source
         self.journal, self.view, self.board = journal, view, Board()
+        self.rows: list[dict[str, Any]] | None = []     # None: to be made anew
         self.playing = False
         self.stopped = False
 
@@ -174,6 +176,7 @@ class _Run:
                     self._loop()
             finally:
                 self.view.end()
+            self.rows = worst_first(self.duty.alarms_list())
             finished = self.position >= self.source.end
             self.journal.save(self.position, self.duty.snapshot(), finished=finished)
         trips = {rule.id for rule in self.duty.edition.pack.rules if "trip" in rule.tags}
@@ -241,9 +244,11 @@ class _Run:
 
     def _publish(self) -> None:
         """Shows where the run stands."""
+        if self.rows is None:
+            self.rows = worst_first(self.duty.alarms_list())
         self.view.frame(self._frame())
         health = {"zone": self.settings.zone, "records": self.journal.length}
-        self.control.publish(self.duty.alarms_list(), self.position, health)
+        self.control.publish(self.rows, self.position, health)
 
     def _save(self) -> None:
         last = self.journal.store.base(1 << 62)
@@ -288,6 +293,8 @@ class _Run:
 
     def _tell(self, contents: list[Content]) -> None:
         """Shows what is new and durable."""
+        if contents:
+            self.rows = None
         for content in contents:
             self.board.take(content)
             if content["type"] == "alert":
@@ -295,8 +302,8 @@ class _Run:
 
     def _frame(self) -> Frame:
         return Frame(
-            self.board, max(self.position, self.source.start), self.source.start, self.source.end,
-            self.settings.speed,
+            self.board, self.rows or [], max(self.position, self.source.start),
+            self.source.start, self.source.end, self.settings.speed,
         )  # fmt: skip
 
     @contextmanager

@@ -18,8 +18,8 @@ from rich.text import Text as Rich
 
 from rules.model import Text
 from streams.ledger import Broken
-from streams.render import KIND, SEVERITY, Language, span
-from streams.run.board import RANK, Alert, Standing
+from streams.render import SEVERITY, WORDS, Language, span
+from streams.run.board import RANK, Alert, counts
 from streams.run.journal import DATABASE, Journal
 from streams.run.views import (
     Frame,
@@ -27,7 +27,9 @@ from streams.run.views import (
     clock,
     ending,
     evidence_of,
+    kind_of,
     pace_of,
+    remark_of,
     severity_word,
 )
 
@@ -37,6 +39,12 @@ STYLE = {
     "yellow": "bold black on yellow",
     "blue": "bold white on blue",
 }
+#: Severity is told by colour and by word; so is what has to be done about it.
+WORD_STYLE = {
+    "unacknowledged": "bold red", "returned_unacknowledged": "bold yellow", "latched": "green",
+    "acknowledged": "dim", "shelved": "cyan", "suppressed": "cyan", "out_of_service": "cyan",
+    "normal": "dim",
+}  # fmt: skip
 WIDE = 110         # columns from which the evidence has a column of its own
 FIXED = 6          # lines of head, titles and help
 FEWEST_RECENT = 4  # lines kept for what happened last
@@ -46,7 +54,7 @@ _ALARM, _SINCE = Text("报警", "Alarm"), Text("起始", "Since")
 _EVIDENCE, _TIME, _WHAT = Text("依据", "Evidence"), Text("时间", "Time"), Text("变化", "What")
 _ACTIVE, _RECENT = Text("当前报警", "Alarms now"), Text("最近变化", "What happened last")
 _NONE = Text("无报警", "No alarms")
-_STALE, _RETURNED = Text("数据失效", "stale"), Text("待复位", "returned, reset it")
+_STALE = Text("数据失效", "stale")
 _PREPARING = Text("正在准备规则引擎……（首次启动需编译，约十几秒）",
                   "Preparing the engine … (the first start compiles it, which takes some seconds)")
 _HELP = Text("Ctrl-C 停止（下次从此处继续）", "Ctrl-C stops (the next start goes on here)")
@@ -129,7 +137,7 @@ class Screen:
 
     def _counts(self, frame: Frame) -> Rich:
         said = Rich()
-        for severity, count in frame.board.counts().items():
+        for severity, count in counts(frame.rows).items():
             style = STYLE[severity] if count else "dim"
             word = SEVERITY[RANK[severity]].get(self.language)
             said.append(f" {word} {count} ", style=style).append(" ")
@@ -145,7 +153,7 @@ class Screen:
         return table
 
     def _alarms(self, frame: Frame, lines: int) -> RenderableType:
-        shown = frame.board.shown()
+        shown = frame.rows
         if not shown:
             return Rich(_NONE.get(self.language), style="green")
         wide = self.console.size.width >= WIDE
@@ -153,31 +161,31 @@ class Screen:
             _SEVERITY, _ASSET, _ALARM, *((_EVIDENCE,) if wide else ()), _SINCE
         )
         fits = max(1, (lines - 2) // (2 if wide else 3))  # header, and how many are not shown
-        for standing in shown[:fits]:
-            table.add_row(*self._row(standing, frame.now, wide=wide))
+        for row in shown[:fits]:
+            table.add_row(*self._row(row, frame.now, wide=wide))
         if len(shown) > fits:
             table.add_row("", "", f"+ {len(shown) - fits}")
         return table
 
-    def _row(self, standing: Standing, now: int, *, wide: bool) -> list[RenderableType]:
-        alert, language = standing.alert, self.language
-        title, text = alert["title"][language], alert["text"][language]
+    def _row(self, row: Alert, now: int, *, wide: bool) -> list[RenderableType]:
+        language = self.language
+        title, text = row["title"][language], row["text"][language]
         said = Rich(title, style="bold")
-        if standing.stale:
+        said.append(f" ({WORDS[row['word']].get(language)})", style=WORD_STYLE[row["word"]])
+        if row["stale"]:
             said.append(f" ({_STALE.get(language)})", style="magenta")
-        if standing.returned:
-            said.append(f" ({_RETURNED.get(language)})", style="green")
         if text != title:
             said.append(f"\n{text}", style="not bold")
-        evidence = Rich(evidence_of(alert, language), style="dim")
+        evidence = Rich(evidence_of(row, language), style="dim")
         if not wide and evidence:
             evidence.truncate(max(20, self.console.size.width - 36), overflow="ellipsis")
             said.append("\n").append_text(evidence)
-        since = alert["since_ms"] or standing.raised_ms
-        at = Rich(clock(since, self.zone, "%H:%M:%S"))
-        at.append(f"\n{span(now - since, language)}", style="dim")
-        word = Rich(f" {severity_word(alert, language)} ", style=STYLE[alert["severity"]])
-        return [word, alert["asset"], said, *((evidence,) if wide else ()), at]
+        at = Rich()
+        if row["raised_ms"]:
+            at.append(clock(row["raised_ms"], self.zone, "%H:%M:%S"))
+            at.append(f"\n{span(now - row['raised_ms'], language)}", style="dim")
+        word = Rich(f" {severity_word(row, language)} ", style=STYLE[row["severity"]])
+        return [word, row["asset"], said, *((evidence,) if wide else ()), at]
 
     def _recent(self, frame: Frame, lines: int) -> RenderableType:
         table = Table(box=None, expand=True, pad_edge=False, show_header=False)
@@ -188,8 +196,8 @@ class Screen:
             table.add_row(
                 Rich(clock(alert["t_ms"], self.zone, "%H:%M:%S"), style="dim"),
                 Rich(f" {severity_word(alert, self.language)} ", style=style),
-                KIND[alert["kind"]].get(self.language),
+                kind_of(alert, self.language),
                 alert["asset"],
-                alert["title"][self.language],
+                f"{alert['title'][self.language]} {remark_of(alert)}",
             )
         return table

@@ -19,9 +19,11 @@ from streams.run.journal import DATABASE, Journal
 
 @dataclass(frozen=True)
 class Frame:
-    """The run at one instant: plant's clock `now`, source from `start` to `end` (ms)."""
+    """The run at one instant: plant's clock `now`, source from `start` to `end` (ms), the list of
+    alarms (`streams.listing`) with the worst first."""
 
     board: Board
+    rows: list[dict[str, Any]]
     now: int
     start: int
     end: int
@@ -74,6 +76,18 @@ def clock(ms: int, zone: ZoneInfo, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     return datetime.fromtimestamp(ms / 1000, zone).strftime(form)
 
 
+def kind_of(alert: Alert, language: Language) -> str:
+    """What happened, in a word or two: `raised`, `step arrive`."""
+    kind, step = KIND[alert["kind"]].get(language), alert.get("step", "")
+    return f"{kind} {step}" if step and alert["kind"] in ("step", "overdue") else kind
+
+
+def remark_of(alert: Alert) -> str:
+    """Who did it, and what they said: `(chen: two people, calm)`."""
+    said = ": ".join(filter(None, (alert.get("by", ""), alert.get("reason", ""))))
+    return f"({said})" if said else ""
+
+
 def text_of(alert: Alert, language: Language) -> str:
     """Title and text in one line."""
     title, text = alert["title"][language], alert["text"][language]
@@ -99,20 +113,19 @@ class Lines:
 
     def alert(self, alert: Alert) -> None:
         """One line."""
-        if not alert["announced"]:
+        if not (alert["announced"] or alert["raised_ms"] == 0):
             return
-        kind = KIND[alert["kind"]].get(self.language)
         said = [
-            clock(alert["t_ms"], self.zone), severity_word(alert, self.language), kind,
-            alert["asset"],
+            clock(alert["t_ms"], self.zone), severity_word(alert, self.language),
+            kind_of(alert, self.language), alert["asset"],
         ]  # fmt: skip
         if alert["kind"] in ("raised", "level"):
             said.append(text_of(alert, self.language))
             evidence = evidence_of(alert, self.language)
             said += [f"[{evidence}]"] if evidence else []
         else:
-            said.append(alert["title"][self.language])
-        self._print("  ".join(said))
+            said += [alert["title"][self.language], remark_of(alert)]
+        self._print("  ".join(filter(None, said)))
 
     def frame(self, frame: Frame) -> None:
         """Lines come with alerts only."""
@@ -199,7 +212,7 @@ def ending(
     said = ", ".join(
         f"{count} {SEVERITY[RANK[x]].get(language)}" for x, count in counts.items()
     ) or "0"
-    standing = len(frame.board.shown())
+    standing = sum(1 for row in frame.rows if row["active"] or row["latched"])
     whole = ("完整" if zh else "whole") if broken is None else str(broken)
     if zh:
         yield f"报警 {said}；仍有 {standing} 条未消除。"

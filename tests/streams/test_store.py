@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from rules.model import Asset
+from rules.records import Message
+from streams import store as store_module
 from streams.ledger import Chain, verify
-from streams.store import SCHEMA, Snapshot, Store, StoreError
+from streams.store import SCHEMA, Kept, Snapshot, Store, StoreError
 
 
 def test_records_and_snapshots_are_there_after_reopening(tmp_path: Path) -> None:
@@ -54,7 +57,7 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     db.execute(f"PRAGMA user_version={SCHEMA + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"newer Tocsin \(format 2, this one reads 1\); upgrade"):
+    with pytest.raises(StoreError, match=r"newer Tocsin \(format 3, this one reads 2\); upgrade"):
         Store(path)
     assert path.read_bytes() == before
 
@@ -98,3 +101,72 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/a\.db: cannot be used"):
         Store(tmp_path / "file" / "a.db")
+
+
+MESSAGES = [
+    Message("a", "c", 5, {"x": 1.5, "y": "on", "z": None, "e": [1, "two"]}, 7, historical=True),
+    Message("氢", "c", 6, {}),
+]
+
+
+def test_messages_are_kept_as_they_were_taken(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.db") as store:
+        store.append((), kept=Kept(10, MESSAGES))
+        store.append((), kept=Kept(20, MESSAGES[1:]))
+        assert list(store.readings()) == [Kept(10, MESSAGES), Kept(20, MESSAGES[1:])]
+        assert list(store.readings(after=10)) == [Kept(20, MESSAGES[1:])]
+        assert list(store.readings(upto=10)) == [Kept(10, MESSAGES)]
+
+
+def test_texts_are_kept_by_their_hash(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.db") as store:
+        store.keep("abc", [("p/r.yaml", b"\xef")])
+        store.keep("abc", [("other", b"")])     # the same name is the same content
+        store.keep("def", [["L1", "lift", {"v": 1.5, "b": "x"}, {"r.for": "1 s"}]])
+        assert store.pack_files("abc") == [("p/r.yaml", b"\xef")]
+        assert store.inventory("def") == [Asset("L1", "lift", {"v": 1.5, "b": "x"},
+                                                {"r.for": "1 s"})]
+        with pytest.raises(StoreError, match="named nothing are missing"):
+            store.pack_files("nothing")
+
+
+def test_a_base_outlives_the_newest_two(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.db") as store:
+        store.save(Snapshot(1, 1, b"base"), base=True)
+        for i in range(2, 6):
+            store.save(Snapshot(i, i, b"x"))
+        assert store.base(1) is None
+        assert store.base(6) == Snapshot(1, 1, b"base")
+        assert store.latest() == Snapshot(5, 5, b"x")
+
+
+def test_beyond_the_limit_the_oldest_messages_go_with_the_base_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path / "a.db") as store:
+        for position in range(10, 60, 10):
+            store.append((), kept=Kept(position, MESSAGES))
+            store.save(Snapshot(position, 0, b""), base=True)
+        size = store._db.execute("SELECT max(length(body)) FROM readings").fetchone()[0]
+        monkeypatch.setattr(store_module, "KEPT_BYTES", 3 * size)
+        store.append((), kept=Kept(60, MESSAGES))
+        store.save(Snapshot(60, 0, b""), base=True)
+        assert [x.position for x in store.readings()] == [40, 50, 60]
+        assert (store.base(31), store.fact("trimmed")) == (Snapshot(30, 0, b""), "30")
+        assert store.base(30) is None
+
+
+def test_what_else_is_written_shares_the_fate_of_the_records(tmp_path: Path) -> None:
+    chain = Chain()
+    one, two = chain.append({}), chain.append({})
+
+    def also(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO facts VALUES ('also', 'x')")
+
+    with Store(tmp_path / "a.db") as store:
+        store.append([one])
+        with pytest.raises(StoreError):
+            store.append([two, one], also=also)
+        assert store.fact("also") is None
+        store.append([two], also=also)
+        assert store.fact("also") == "x"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streams.run.again import again
 from streams.run.embedded import RunSettings, run
 from streams.run.journal import ALERTS, DATABASE
 from streams.store import Store
@@ -40,8 +41,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def alerts(folder: Path) -> list[dict[str, Any]]:
+def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / ALERTS).read_text().splitlines()]
+
+
+def alerts(folder: Path) -> list[dict[str, Any]]:
+    return [x for x in records(folder) if x["type"] == "alert"]
 
 
 def test_the_feed_loss_is_announced_five_hours_and_48_minutes_before_the_trip(whole: Path) -> None:
@@ -65,10 +70,36 @@ def test_every_scripted_incident_of_the_lifts_is_seen(whole: Path) -> None:
         ("L-2", "lift.door_held_open"), ("L-3", "lift.entrapment"), ("L-6", "lift.silent"),
         ("L-5", "lift.overspeed"), ("L-1", "lift.door_held_open"), ("L-4", "lift.entrapment"),
     }  # fmt: skip
+
+
+def test_the_rescue_is_worked_off_to_its_end(whole: Path) -> None:
     rescue = [x for x in alerts(whole) if (x["asset"], x["rule"]) == ("L-3", "lift.entrapment")]
-    assert [(x["kind"], x["severity"], x["seq"]) for x in rescue] == [
-        ("raised", "orange", 0), ("level", "red", 1), ("cleared", "red", 2),
+    assert [(x["kind"], x.get("step", ""), x["severity"], x["seq"]) for x in rescue] == [
+        ("raised", "", "orange", 0), ("acknowledged", "acknowledge", "orange", 1),
+        ("step", "dispatch", "orange", 2), ("step", "arrive", "orange", 3),
+        ("level", "", "red", 4), ("acknowledged", "", "red", 5), ("step", "release", "red", 6),
+        ("cleared", "", "red", 7), ("closed", "close", "red", 8),
     ]  # fmt: skip
+    refused = [x for x in records(whole) if x["type"] == "command" and x["result"] == "refused"]
+    assert [(x["rule"], x["step"], x["why"]) for x in refused] == [
+        ("lift.entrapment", "close", "the loop cannot be closed while the alarm is active"),
+    ]
+
+
+def test_a_step_that_nobody_takes_is_overdue_at_its_instant(whole: Path) -> None:
+    late = [x for x in alerts(whole) if x["kind"] == "overdue" and x["asset"] == "M-301"]
+    assert [(x["time"], x["step"], x["severity"]) for x in late] == [
+        ("2026-03-02T13:50:00.000Z", "acknowledge", "red"),
+    ]
+
+
+def test_the_messages_kept_give_the_same_ledger_again(whole: Path) -> None:
+    with Store(whole / DATABASE, readonly=True) as store:
+        ledger = list(store.records())
+        assert list(again(store)) == ledger
+        base = store.base(1 << 62)
+        assert base is not None
+        assert list(again(store, since=base.position + 1)) == ledger[base.n :]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

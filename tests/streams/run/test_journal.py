@@ -6,7 +6,7 @@ import pytest
 
 from streams.run.journal import ALERTS, DATABASE, Journal, JournalError, opened
 
-CONTENTS: list[dict[str, object]] = [{"what": i} for i in range(4)]
+CONTENTS: list[dict[str, object]] = [{"what": i, "type": "activation"} for i in range(4)]
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def test_another_story_after_a_crash_is_refused(tmp_path: Path) -> None:
     journal.write(CONTENTS[:2])
     journal.close()
     again = Journal(tmp_path, "demo")
-    with pytest.raises(JournalError, match="from record 1 on the rules or the data"):
+    with pytest.raises(JournalError, match="from record 1 on the kept messages"):
         again.write(CONTENTS[2:])
     again.close()
 

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from streams.render import Language
-from streams.run.board import Board
+from streams.run.board import Board, worst_first
 from streams.run.screen import Screen
 from streams.run.views import Frame, Lines, lead_times
 
@@ -17,8 +17,9 @@ MIN = 60_000
 
 def alert(t: int, rule: str, severity: str, zh: str, en: str) -> dict[str, Any]:
     return {
-        "kind": "raised", "t_ms": START + t, "raised_ms": START + t, "since_ms": START + t - 15_000,
+        "type": "alert", "kind": "raised", "t_ms": START + t, "raised_ms": START + t, "since_ms": START + t - 15_000,
         "asset": "R-601", "rule": rule, "severity": severity, "announced": True,
+        "word": "unacknowledged", "stale": False, "active": True, "latched": False,
         "title": {"zh": zh, "en": en},
         "text": {"zh": "压力 2912 kPa，高限 2895 kPa", "en": "Pressure 2912 kPa, limit 2895 kPa"},
         "evidence": [{"zh": "温度 120.4 °C", "en": "temperature 120.4 °C"}] * 4,
@@ -29,7 +30,7 @@ def frame(*alerts: dict[str, Any]) -> Frame:
     board = Board()
     for one in alerts:
         board.take(one)
-    return Frame(board, START + 8 * 60 * MIN, START, START + 16 * 60 * MIN, 300.0)
+    return Frame(board, worst_first(list(alerts)), START + 8 * 60 * MIN, START, START + 16 * 60 * MIN, 300.0)
 
 
 FEED = alert(126 * MIN, "feed", "orange", "A进料中断", "A feed lost")
@@ -80,11 +81,23 @@ def test_many_alarms_fit_and_the_hidden_ones_are_counted() -> None:
         assert any("+ " in line for line in lines), shown
 
 
-def test_stale_and_returned_alarms_say_so() -> None:
-    shown = frame(FEED, {**FEED, "kind": "stale"}, TRIP, {**TRIP, "kind": "returned"})
-    screen = "\n".join(drawn(shown, "en", 140))
-    assert "A feed lost (stale)" in screen
-    assert "Plant tripped (returned, reset it)" in screen
+def test_what_has_to_be_done_stands_beside_the_title_in_words() -> None:
+    rows = [{**FEED, "stale": True}, {**TRIP, "word": "latched"}, {**MILD, "word": "shelved"}]
+    screen = "\n".join(drawn(frame(*rows), "en", 140))
+    assert "A feed lost (unacknowledged) (stale)" in screen
+    assert "Plant tripped (latched: reset it)" in screen
+    assert "Pressure heads for the trip (shelved)" in screen
+
+
+def test_who_did_what_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines("en", ZoneInfo("UTC"))
+    lines.alert({**FEED, "kind": "step", "step": "arrive", "by": "wang", "reason": "on site"})
+    lines.alert({**FEED, "kind": "overdue", "step": "arrive"})
+    lines.alert({**FEED, "kind": "shelved", "announced": False, "raised_ms": 0, "by": "li"})
+    step, overdue, shelved = capsys.readouterr().out.splitlines()
+    assert step.endswith("step arrive  R-601  A feed lost  (wang: on site)")
+    assert overdue.endswith("overdue arrive  R-601  A feed lost")
+    assert shelved.endswith("shelved  R-601  A feed lost  (li)")
 
 
 def test_quiet_says_that_it_is_quiet() -> None:
