@@ -325,7 +325,8 @@ class Alarms:
 
     def _plan(self, key: Key) -> None:
         """Notes when a point has to look next."""
-        soonest, *_ = min(_instants(self.book.points[key]), default=(None,))
+        point = self.book.points.get(key)
+        soonest, *_ = min(_instants(point), default=(None,)) if point else (None,)
         if soonest is not None and soonest < self._planned.get(key, soonest + 1):
             self._planned[key] = soonest
             heappush(self._agenda, (soonest, key))
