@@ -35,7 +35,7 @@ def kpi(
         str, typer.Option("--from", help="From here on; else the first record. ms or RFC 3339.")
     ] = "",
     to: Annotated[str, typer.Option(help="Up to here; else the last record. ms or RFC 3339.")] = "",
-    by: Annotated[Key | None, typer.Option(help="The same of each of these.")] = None,
+    by: Annotated[Key | None, typer.Option(help="Also of each of these.")] = None,
     zone: Annotated[str, typer.Option(help="Of days and times; else the ledger's.")] = "",
     lang: LanguageOption = Language.EN,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,

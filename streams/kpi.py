@@ -304,6 +304,8 @@ def _chattering(told: Iterable[Occurrence], period: Period) -> list[Chatterer]:
         alarms[key] += one.announced in period
     found = []
     for key, times in changes.items():
+        if len(times) < CHATTER_CHANGES:    # most points
+            continue
         most = peak(sorted(times), CHATTER_WINDOW, period.begin, period.end)
         if most >= CHATTER_CHANGES:
             found.append(Chatterer(*key, most, alarms[key]))
@@ -349,7 +351,7 @@ def _times(told: Sequence[Occurrence], period: Period, done: Sequence[int | None
 def _clocks(occurrences: Iterable[Occurrence], period: Period) -> dict[str, Clock]:
     count: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])    # missed, kept
     for one in occurrences:
-        for (_, step), (t, kept) in (one.settled or {}).items():
+        for t, step, kept in one.settled or ():
             if t in period:
                 count[step][kept] += 1
     # What the lifecycle knows of comes first; the other steps are the plans' own words.
