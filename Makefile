@@ -2,6 +2,7 @@
 #   make run     start Tocsin               make lint    style, types, layers
 #   make test    all checks (< 5 min)       make bench   measure speed
 #   make soak    random packs and hostile input, long (TOCSIN_SEEDS, TOCSIN_HOSTILE say how long)
+#   make chaos   kill -9 at random moments, by the hundred (ARGS="--kills 200 --seed 1")
 #   make lock    renew requirements.lock    make clean   forget what was set up
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -34,7 +35,7 @@ export MYPY_CACHE_DIR := $(MADE)/mypy
 export RUFF_CACHE_DIR := $(MADE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(MADE)/hypothesis
 
-.PHONY: run test soak lint style types layers bench setup lock clean
+.PHONY: run test soak chaos lint style types layers bench setup lock clean
 .NOTPARALLEL:
 
 run: setup
@@ -49,6 +50,9 @@ soak: export TOCSIN_PACKS ?= 1
 soak: setup
 	$(BIN)/python -m pytest -q -o cache_dir=$(MADE)/pytest tests/test_differential.py \
 		tests/test_hostile.py tests/test_oracle.py $(ARGS)
+
+chaos: setup
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: style types layers
 

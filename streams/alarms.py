@@ -26,6 +26,9 @@ from rules.records import Change
 #: Open occurrences of one point; beyond it the oldest that is normal gives way (`superseded`).
 MAX_OPEN = 100
 
+#: Changes that end the condition.
+ENDS = frozenset({"cleared", "returned"})
+
 Condition = Literal["active", "latched", "normal"]
 Word = Literal[
     "out_of_service", "suppressed", "shelved", "latched", "unacknowledged",
@@ -85,8 +88,8 @@ class Occurrence(msgspec.Struct):
 
     @property
     def attended(self) -> bool:
-        """Acknowledged at this severity or a higher one."""
-        return self.acknowledged is not None and self.severity <= self.acknowledged.severity
+        """Acknowledged; a rise of the severity beyond the one acknowledged takes that back."""
+        return self.acknowledged is not None
 
     @property
     def unattended(self) -> bool:
@@ -237,14 +240,18 @@ def _apply(o: Occurrence, change: Change) -> None:
         o.moved = change.seq
     if change.condition is not None:
         o.level = change.condition.level
-        o.loud |= change.condition.announced
+        o.loud |= change.condition.announced and change.kind not in ENDS
+    if o.acknowledged is not None and change.severity > o.acknowledged.severity:
+        o.acknowledged = None            # it was given for less, and does not come back with less
     if change.plan:
         o.plan, o.clocks, o.closing = change.plan, change.clocks, change.closing
         o.done, o.late = {}, []
     who = Done(change.t, change.by, change.severity)
     match change.kind:
         case "raised":
-            o.condition, o.suppressed = "active", change.held == "suppressed"
+            o.suppressed = change.held == "suppressed"
+            if change.t == change.raised:    # begins, perhaps anew within one ms
+                o.condition, o.acknowledged, o.closed, o.done = "active", None, None, {}
         case "returned":
             o.condition, o.stale = "latched", False
         case "cleared":
@@ -259,6 +266,8 @@ def _apply(o: Occurrence, change: Change) -> None:
             o.acknowledged = who
         case "unacknowledged":
             o.acknowledged = None
+            if change.by:
+                _undo(o, change.t)
         case "comment":
             o.comments += 1
         case "step":
@@ -271,3 +280,11 @@ def _apply(o: Occurrence, change: Change) -> None:
             o.done, o.closed = {**o.done, change.step: who}, who
     if change.kind == "acknowledged" and change.step:
         o.done = {**o.done, change.step: who}
+
+
+def _undo(o: Occurrence, t: int) -> None:
+    """Somebody takes an acknowledgement back: its step is to be done again, and is late at once
+    when its time has run out meanwhile."""
+    o.done = {name: who for name, who in o.done.items() if name != "acknowledge"}
+    if "acknowledge" in o.clocks:
+        o.clocks = {**o.clocks, "acknowledge": max(o.clocks["acknowledge"], t)}

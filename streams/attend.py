@@ -19,12 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import TypedDict, Unpack
 
-from rules.model import SHELVE_AT_MOST, Group, Pack, Plan, Rule, Step
+from rules.model import SHELVE_AT_MOST, Group, Pack, Plan, Rule
 from rules.records import Change, ChangeKind, Command, Held, Refusal, Transition
-from streams.alarms import MAX_OPEN, Book, Key, Occurrence, Point
+from streams.alarms import ENDS, MAX_OPEN, Book, Key, Occurrence, Point
 from streams.guards import Case, limit_of, refused
-
-_ENDS = frozenset({"cleared", "returned"})
 
 #: The class of an asset, None when it is not known.
 ClassOf = Callable[[str], str | None]
@@ -98,16 +96,17 @@ class Alarms:
         if command.kind == "set":
             why = refused(Case(command, t, Point(), None))
             return (Refusal(why) if why else None), []
-        if not key[0] or self.rule(key) is None:
+        known = self.rule(key) is not None
+        if not key[0] or not (known or occurrence):
             what = f"alarm {command.alarm!r}" if command.alarm else f"rule {command.target!r}"
             where = f" on {command.asset!r}" if command.asset else ""
             return Refusal(f"there is no {what}{where}"), self._out()
         self._clocks(key, t - 1)
         point = self.book.points.get(key) or Point(isinstance(self.rule(key), Group))
-        steps = {step.name: step.needs for step in self._steps(occurrence)}
+        steps = self._steps(occurrence)
         if command.kind == "step" and command.step == "acknowledge" and "acknowledge" in steps:
             command = _acknowledging(command)
-        case = Case(command, t, point, occurrence, steps, self._limit(key))
+        case = Case(command, t, point, occurrence, steps, self._limit(key), known)
         why = refused(case)
         if why:
             return Refusal(why), self._out()
@@ -118,8 +117,9 @@ class Alarms:
         """A changed pack takes over: what was shelved or out of service of rules that are gone is
         forgotten; alarms, acknowledgements, plans and their clocks stay as they are."""
         self.pack, self._rules = pack, _catalogue(pack)
-        for key, point in list(self.book.points.items()):
+        for key in sorted(self.book.points):
             if self.rule(key) is None:
+                point = self.book.points[key]
                 if point.shelf:
                     self._of_point(key, "unshelved", t, reason="the rule is gone")
                 if point.out:
@@ -145,41 +145,53 @@ class Alarms:
         kind: ChangeKind = tr.kind
         if kind == "unsuppressed" and not o.announced and not held:
             kind = "raised"
-        announced = o.announced if kind in _ENDS else not held
         more: _Begin = {}
-        rises = kind == "raised" or (kind == "level" and tr.level < o.level)
-        if rises and (announced or held == "unchanged"):
+        comes = kind in ("raised", "unsuppressed") or (kind == "level" and tr.level < o.level)
+        if comes and held in ("", "unchanged"):
             more = self._begins(key, o, tr.level, tr.t)
-        self._of(key, o, kind, tr.t, severity=severity, announced=announced, condition=tr,
-                 held="" if announced else held, **more)
+        self._of(key, o, kind, tr.t, severity=severity, announced=not held, condition=tr,
+                 held=held, **more)
         point = self.book.points[key]
         if kind == "cleared" and point.shelf and point.shelf.once:
             self._of_point(key, "unshelved", tr.t, reason="the alarm has ended")
 
     def _held(self, point: Point, o: Occurrence, tr: Transition, severity: int) -> Held:
         """Why it is not announced."""
-        if not tr.announced and not (tr.kind in _ENDS and o.loud):
-            rule = self.rule((tr.rule, tr.asset))
-            return "shadow" if isinstance(rule, Rule) and rule.shadow else "suppressed"
+        if tr.kind in ENDS:
+            return self._unsaid((tr.rule, tr.asset), point, o)
+        if not tr.announced:
+            return self._by_design((tr.rule, tr.asset))
         if point.covered:
             return point.covered
         return "unchanged" if tr.kind == "level" and severity == o.severity else ""
+
+    def _unsaid(self, key: Key, point: Point, o: Occurrence) -> Held:
+        """Why an end is not announced: because nothing of the alarm was."""
+        if o.announced:
+            return ""
+        return (point.covered if o.loud else "") or self._by_design(key)
+
+    def _by_design(self, key: Key) -> Held:
+        rule = self.rule(key)
+        return "shadow" if isinstance(rule, Rule) and rule.shadow else "suppressed"
 
     def _make_room(self, key: Key, point: Point, t: int) -> None:
         """Before a new occurrence: one that waits for its reset ends, too many give way."""
         for o in list(point.open.values()):
             if o.condition == "latched":     # true again before it was reset: that ends it
-                self._of(key, o, "cleared", t, announced=o.announced, reason="raised anew")
+                self._of(key, o, "cleared", t, announced=o.announced, reason="raised anew",
+                         held=self._unsaid(key, point, o))
         normal = [o for o in point.open.values() if o.condition == "normal" and not o.finished]
         if len(normal) >= MAX_OPEN:
             self._of(key, normal[0], "superseded", t, reason=f"{MAX_OPEN} later ones are open")
 
     def _begins(self, key: Key, o: Occurrence, level: int, t: int) -> _Begin:
-        """The plan that begins with this change, as fields of it."""
+        """The plan that begins with this change, as fields of it. The plan that people work by
+        gives way to that of a higher level only."""
         rule = self.rule(key)
-        levels = rule.levels if rule is not None else ()
-        plan = self.pack.plans.get(levels[level].plan or "") if level < len(levels) else None
-        if plan is None or plan.name == o.plan:
+        plans = [each.plan or "" for each in rule.levels] if rule is not None else []
+        plan = self.pack.plans.get(plans[level]) if level < len(plans) else None
+        if plan is None or (o.plan and o.plan in plans[:level + 1]):
             return {}
         clocks = {s.name: t + s.within for s in plan.steps if s.within is not None}
         return {"plan": plan.name, "clocks": clocks, "closing": _closes(plan)}
@@ -214,10 +226,11 @@ class Alarms:
         for o in list(point.open.values()):
             if o.condition == "normal" or o.suppressed or not o.loud:
                 continue
+            more = self._begins(key, o, o.level, t)
             if o.announced:
-                self._of(key, o, "unacknowledged", t, announced=True, reason="back from cover")
+                self._of(key, o, "unacknowledged", t, announced=True, reason="back from cover",
+                         **more)
             else:
-                more = self._begins(key, o, o.level, t)
                 self._of(key, o, "raised", t, announced=True, **more)
 
     # Commands ---------------------------------------------------------------------------------
@@ -239,9 +252,16 @@ class Alarms:
             return key, waiting[-1] if waiting else point.newest
         return key, point.newest
 
-    def _steps(self, o: Occurrence | None) -> tuple[Step, ...]:
-        plan = self.pack.plans.get(o.plan) if o is not None else None
-        return plan.steps if plan is not None else ()
+    def _steps(self, o: Occurrence | None) -> dict[str, tuple[str, ...]]:
+        """The steps of its plan, with what each needs. Where the plan was edited since it began,
+        those with clocks and the end of the loop can still be done."""
+        if o is None:
+            return {}
+        plan = self.pack.plans.get(o.plan)
+        steps: dict[str, tuple[str, ...]] = dict.fromkeys(o.clocks, ())
+        if o.looped:
+            steps["close"] = ()
+        return steps | {step.name: step.needs for step in plan.steps} if plan else steps
 
     def _limit(self, key: Key) -> int:
         cls = self.pack.classes.get(self._class_of(key[1]) or "")
@@ -277,9 +297,7 @@ class Alarms:
         open_ = list(case.point.open.values())
         which = [case.alarm] if case.command.alarm else [o for o in open_ if o.unattended]
         for o in which:
-            first = "acknowledge" not in o.done and any(
-                step.name == "acknowledge" for step in self._steps(o)
-            )
+            first = "acknowledge" not in o.done and "acknowledge" in self._steps(o)
             self._of(key, o, "acknowledged", t, announced=True,
                      step="acknowledge" if first else "", **said)
 
@@ -287,10 +305,10 @@ class Alarms:
         command, o = case.command, case.alarm
         kind: ChangeKind = "closed" if command.step == "close" else "step"
         skipped = tuple(name for name in case.steps if name not in o.done and name != "close")
-        limit = command.fields.get("time_limit")
+        limit = command.fields.get("time_limit") if kind == "step" else None
         self._of(key, o, kind, t, announced=o.announced, step=command.step,
                  fields=dict(command.fields), skipped=skipped if kind == "closed" else (),
-                 until=limit_of(limit, t) if limit else None, **said)
+                 until=limit_of(limit, t) if limit and "close" in case.steps else None, **said)
 
     # Out --------------------------------------------------------------------------------------
 

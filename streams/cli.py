@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rules.model import SEVERITY_NAMES
-from streams import cli_rules
+from streams import cli_kpi, cli_rules
 from streams.cli_common import (
     FAILED,
     JsonOption,
@@ -38,6 +38,7 @@ app = typer.Typer(
     help="Real-time alarms from sensor streams.",
 )
 app.add_typer(cli_rules.app, name="rules")
+app.command()(cli_kpi.kpi)
 
 
 def _version(asked: bool) -> None:
@@ -190,16 +191,22 @@ def run(
         "tocsin-data"
     ),
     zone: ZoneOption = "UTC",
+    orders: Annotated[
+        Path | None, typer.Option(help="Operators' orders to play, one JSON object a line.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Of the operators' access; 0: a free one.")
+    ] = 0,
 ) -> None:
     """Run on this machine: the demo, or recordings, with ledger and screen."""
     from streams.run.embedded import SPEED, RunSettings  # noqa: PLC0415 - start-up
     from streams.run.embedded import run as run_embedded  # noqa: PLC0415 - start-up
 
-    existing([*rules, *data])
+    existing([*rules, *data, *([orders] if orders else [])])
     settings = RunSettings(
         speed=SPEED if speed is None else speed,
         lang=lang.value, data=tuple(data), rules=tuple(rules),
-        headless=headless, ledger=ledger, zone=zone,
+        headless=headless, ledger=ledger, zone=zone, orders=orders, port=port,
     )  # fmt: skip
     raise typer.Exit(run_embedded(settings))
 

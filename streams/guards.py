@@ -36,7 +36,8 @@ def limit_of(text: str, t: int) -> int | None:
 class Case(msgspec.Struct, frozen=True):
     """A command at `t` with what it is about.
 
-    `steps`: of its plan, name -> fields that it needs; `limit`: the longest shelf (ms).
+    `steps`: of its plan, name -> fields that it needs; `limit`: the longest shelf (ms); `known`:
+    there is such a rule (there may be alarms of one that is gone).
     """
 
     command: Command
@@ -45,6 +46,7 @@ class Case(msgspec.Struct, frozen=True):
     occurrence: Occurrence | None
     steps: Mapping[str, tuple[str, ...]] = {}
     limit: int = 0
+    known: bool = True
 
     @property
     def alarm(self) -> Occurrence:
@@ -54,6 +56,10 @@ class Case(msgspec.Struct, frozen=True):
 
 
 Guard = Callable[[Case], str]      # why not, "" when nothing is against it
+
+
+def _is_known(case: Case) -> str:
+    return "" if case.known else "its rule is gone"
 
 
 def _is_open(case: Case) -> str:
@@ -185,9 +191,11 @@ GUARDS: Mapping[CommandKind, tuple[Guard, ...]] = {
     "comment": (*_OPEN, _has_reason),
     "step": (*_OPEN, _has_step, _can_close, _has_fields, _has_limit),
     "reset": (*_OPEN, _is_latched),
-    "shelve": (*_ALWAYS, _is_current, _has_reason, _is_in_service, _is_off_shelf, _fits_limit),
+    "shelve": (
+        *_ALWAYS, _is_known, _is_current, _has_reason, _is_in_service, _is_off_shelf, _fits_limit,
+    ),
     "unshelve": (*_ALWAYS, _is_current, _is_on_shelf),
-    "out_of_service": (*_ALWAYS, _is_current, _has_reason, _is_in_service),
+    "out_of_service": (*_ALWAYS, _is_known, _is_current, _has_reason, _is_in_service),
     "in_service": (*_ALWAYS, _is_current, _is_out),
     "set": _ALWAYS,
 }

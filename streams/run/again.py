@@ -60,22 +60,19 @@ def played_again(store: Store, duty: Duty, n: int) -> Iterator[list[Content]]:
     """Plays what was kept after the duty's clock, `n` being the last record by then.
 
     Yields contents as they come, in the ledger's order; at the end the duty stands where the last
-    message, order or record has brought it.
+    messages or order have brought it.
     """
     editions = Editions(store)
     orders: deque[dict[str, Any]] = deque()
-    last = duty.clock
     for record in store.records(after=n):
         content = json.loads(record.body)
-        last = max(last, content["t_ms"])
         if content["type"] == "command" or (content["type"] == "activation" and record.n > 1):
             orders.append(content)
     for kept in store.readings(after=duty.clock):
         yield from _until(duty, orders, kept.position, editions)
         yield duty.play(kept.messages, kept.position)
-    yield from _until(duty, orders, last + 1, editions)
-    if duty.clock < last:
-        yield duty.play([], last)
+    while orders:
+        yield from _until(duty, orders, orders[0]["t_ms"], editions)
 
 
 def _until(

@@ -5,7 +5,8 @@
 
 The threads of requests never touch the engine. The loop takes what was ordered at its beats, and
 publishes a view that is not changed afterwards. A request waits for its answer; whoever asks again
-with the same request id gets the first result again (so asking again is always safe).
+with the same request id gets the first result again (so asking again is always safe; after a restart
+it is the site on duty that knows the requests it has carried out).
 
 `control.json` in the ledger's folder says where this is and holds the token, for whoever may read
 the folder's private files. It is there for as long as the run is.
@@ -122,17 +123,6 @@ class Control:
         """
         self.view = View(tuple(rows), now_ms, health, time.monotonic())
 
-    def remember(self, result: Mapping[str, Any]) -> None:
-        """Notes a result of an earlier run: a `command` record of the ledger, oldest first.
-
-        A request that comes again after a restart is then not carried out again.
-        """
-        if result.get("request"):
-            ticket = Ticket(str(result["request"]))
-            ticket.answer(result)
-            with self._lock:
-                self._keep(ticket)
-
     # The requests' side
 
     def order(self, orders: Sequence[Order]) -> list[Ticket]:
@@ -148,18 +138,15 @@ class Control:
                        for x in orders]  # fmt: skip
             for one in new.values():
                 self._waiting.append(one)
-                self._keep(one.ticket)
+                self._tickets[one.request] = one.ticket
+            while len(self._tickets) > MAX_RESULTS:
+                self._tickets.popitem(last=False)
             return tickets
 
     def ticket(self, request: str) -> Ticket | None:
         """A request that is known, of the newest `MAX_RESULTS`."""
         with self._lock:
             return self._tickets.get(request)
-
-    def _keep(self, ticket: Ticket) -> None:
-        self._tickets.setdefault(ticket.request, ticket)
-        while len(self._tickets) > MAX_RESULTS:
-            self._tickets.popitem(last=False)
 
     # Its time
 

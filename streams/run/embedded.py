@@ -37,12 +37,12 @@ from streams.render import Language
 from streams.run.again import played_again, resumed
 from streams.run.board import Board, worst_first
 from streams.run.control import Control, Order
-from streams.run.journal import Journal, JournalError, kept, opened
+from streams.run.journal import Journal, JournalError, opened
 from streams.run.orders import OrdersError, read_orders
 from streams.run.source import PACKS, Source, SourceError, demo, files
 from streams.run.views import Frame, View, make_view
 from streams.site import Site
-from streams.store import StoreError
+from streams.store import Kept, StoreError
 
 SPEED = 300.0         # times real time: the demo's 16 hours in 3 min 12 s
 FRAME_S = 0.1         # a beat of the loop
@@ -193,6 +193,7 @@ class _Run:
             duty, n, said = resumed(store, self.journal.snapshot)
             for contents in (said, *played_again(store, duty, n)):
                 self._tell(self.journal.write(contents))
+            self.journal.caught_up()
         except ValueError as error:
             raise JournalError(
                 f"{self.journal.folder}: its state cannot be read ({error}); choose another folder "
@@ -267,7 +268,7 @@ class _Run:
         if target <= self.position:
             return
         contents = self.duty.play(messages, target)
-        self._tell(self.journal.write(contents, kept(target, messages)))
+        self._tell(self.journal.write(contents, Kept(target, messages)))
         self.position = target
 
     def _order(self, order: Order) -> None:

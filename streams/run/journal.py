@@ -14,9 +14,8 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from rules.records import Message
 from streams.contents import Content
 from streams.ledger import Broken, Chain, Record, verify
 from streams.run.alerts import AlertsFile
@@ -65,6 +64,11 @@ class Journal:
                 "with --ledger"
             )
 
+    def caught_up(self) -> None:
+        """All that was said after the snapshot has been said again. Raises JournalError if not."""
+        if self._tail:
+            self._say_broken(self._tail[0].n)
+
     @property
     def begun(self) -> bool:
         """Whether there are records already."""
@@ -76,8 +80,11 @@ class Journal:
             yield json.loads(record.body)
 
     def write(self, contents: Iterable[Content], kept: Kept | None = None) -> list[Content]:
-        """Makes contents (and the messages that brought them) durable, then appends them to the
-        alerts. Returns those that are new."""
+        """Makes contents durable, then appends them to the alerts. Returns those that are new.
+
+        `kept`: what was played, with the messages; where neither they nor contents say anything, it
+        need not be known.
+        """
         records = [self._chain.append(content) for content in contents]
         new = [record for record in records if not self._said_before(record)]
         said: list[dict[str, Any]] = [json.loads(record.body) for record in new]
@@ -92,12 +99,15 @@ class Journal:
         if not self._tail:
             return False
         if self._tail.popleft() != record:
-            raise JournalError(
-                f"{self.folder}: from record {record.n} on the kept messages say something else "
-                "than before the last stop; was it written by another version of Tocsin? Choose "
-                "another folder with --ledger"
-            )
+            self._say_broken(record.n)
         return True
+
+    def _say_broken(self, n: int) -> NoReturn:
+        raise JournalError(
+            f"{self.folder}: from record {n} on the kept messages say something else than before "
+            "the last stop; was it written by another version of Tocsin? Choose another folder "
+            "with --ledger"
+        )
 
     def save(
         self, position: int, state: bytes, *, finished: bool = False, base: bool = False
@@ -141,8 +151,3 @@ def _moved(folder: Path) -> Path:
         if path.exists():
             path.rename(aside / path.name)
     return aside
-
-
-def kept(position: int, messages: Sequence[Message]) -> Kept | None:
-    """Messages to keep; None where there are none."""
-    return Kept(position, list(messages)) if messages else None
