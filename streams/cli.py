@@ -194,19 +194,22 @@ def run(
     orders: Annotated[
         Path | None, typer.Option(help="Operators' orders to play, one JSON object a line.")
     ] = None,
+    notify: Annotated[
+        Path | None, typer.Option(help="The channels of notices, YAML.")
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Of the operators' access; 0: a free one.")
     ] = 0,
 ) -> None:
     """Run on this machine: the demo, or recordings, with ledger and screen."""
-    from streams.run.embedded import SPEED, RunSettings  # noqa: PLC0415 - start-up
     from streams.run.embedded import run as run_embedded  # noqa: PLC0415 - start-up
+    from streams.run.loop import SPEED, RunSettings  # noqa: PLC0415 - start-up
 
     existing([*rules, *data, *([orders] if orders else [])])
     settings = RunSettings(
         speed=SPEED if speed is None else speed,
         lang=lang.value, data=tuple(data), rules=tuple(rules),
-        headless=headless, ledger=ledger, zone=zone, orders=orders, port=port,
+        headless=headless, ledger=ledger, zone=zone, orders=orders, notify=notify, port=port,
     )  # fmt: skip
     raise typer.Exit(run_embedded(settings))
 

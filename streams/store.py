@@ -3,7 +3,8 @@
     ledger      the records (streams.ledger)
     readings    the messages taken, by the instant up to which they were played
     snapshots   all state; the newest two, and those to run again from, which are *bases*
-    packs       the texts of rules, by the hash that activations name; likewise inventories
+    texts       rules, by the hash that activations name; likewise inventories
+    outbox…     notices that are to be told (streams.outbox)
 
 A commit has reached the disk (WAL, synchronous=FULL) when a method returns; only then may anything
 be shown or sent. One process writes; readers may read at any time. All methods block.
@@ -26,6 +27,7 @@ import msgspec
 
 from rules.model import Asset
 from rules.records import Message
+from streams import outbox
 from streams.ledger import Record
 
 APPLICATION = 0x546F_6373  # "Tocs", in the file's header
@@ -112,7 +114,7 @@ class Store:
         self._db.execute("PRAGMA synchronous=FULL")
         if not tables:
             with self._transaction():
-                for statement in filter(str.strip, _CREATE.split(";")):
+                for statement in filter(str.strip, (_CREATE + outbox.CREATE).split(";")):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA application_id={APPLICATION}")
                 self._db.execute(f"PRAGMA user_version={SCHEMA}")

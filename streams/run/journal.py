@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +25,7 @@ from streams.store import Kept, Snapshot, Store
 DATABASE, ALERTS = "tocsin.db", "alerts.jsonl"
 
 #: Writes more of what is new into the same transaction (the notices' outbox).
-Also = Callable[[sqlite3.Connection, Sequence[Content]], None]
+Also = Callable[[sqlite3.Connection, Sequence[Record]], object]
 
 
 class JournalError(Exception):
@@ -89,11 +90,13 @@ class Journal:
         new = [record for record in records if not self._said_before(record)]
         said: list[dict[str, Any]] = [json.loads(record.body) for record in new]
         if new or (kept is not None and kept.messages):
-            also = self.also
-            write = (lambda db: also(db, said)) if also is not None and said else None
-            self.store.append(new, kept=kept, also=write)
+            self.store.append(new, kept=kept, also=partial(self._also, new))
             self._alerts.write(new)
         return said
+
+    def _also(self, new: Sequence[Record], db: sqlite3.Connection) -> None:
+        if self.also is not None and new:
+            self.also(db, new)
 
     def _said_before(self, record: Record) -> bool:
         if not self._tail:

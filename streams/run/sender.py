@@ -24,8 +24,10 @@ from zoneinfo import ZoneInfo
 from connectors.notify.base import Delivered, Outcome, Refused, Retry
 from connectors.notify.table import CONNECTORS, Link
 from rules.records import Message
+from streams.ledger import Record
 from streams.notices import Channel, notice
 from streams.outbox import Due, Health, Outbox, configure
+from streams.outbox import queue as queue_notices
 
 CLASS = "tocsin_channel"
 IDLE_MS = 500           # between looks into an outbox with nothing due
@@ -163,6 +165,10 @@ class Sender:
         for thread in self._threads:
             thread.start()
         return dropped
+
+    def queue(self, db: sqlite3.Connection, records: Sequence[Record]) -> None:
+        """Queues the notices of new records, within their transaction. Raises sqlite3.Error."""
+        queue_notices(db, self._channels, records, self._now())
 
     def wake(self) -> None:
         """There may be something new in the outbox."""

@@ -21,6 +21,8 @@ HOME = Path(__file__).resolve().parents[2]
 DEMO = HOME / "deploy" / "demo"
 #: The packs of the demo, and of files when the user names no rules.
 PACKS = tuple(HOME / "rules" / "packs" / name for name in ("reactor", "machine", "lift"))
+#: Tocsin's rules about itself.
+TOCSIN = HOME / "rules" / "packs" / "tocsin"
 
 _MIN, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 START = round(datetime(2026, 3, 2, 6, tzinfo=UTC).timestamp() * 1000)

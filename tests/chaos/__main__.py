@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from streams.run.embedded import RunSettings
+from streams.run.loop import RunSettings
 from tests.chaos.kills import disturbed, same, twice_announced
 from tests.chaos.operators import Operators
 

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streams.run import embedded
-from streams.run.embedded import RunSettings, run
+from streams.run import loop
+from streams.run.embedded import run
 from streams.run.journal import ALERTS, DATABASE
+from streams.run.loop import RunSettings
 from streams.store import Store
 
 LONGEST_S = 120.0     # of one child that is not killed; beyond it the run hangs
@@ -83,7 +84,7 @@ def disturbed(
     mine = replace(settings, ledger=folder)
     while not made.finished:
         made.starts += 1
-        embedded.SAVE_S = chance.choice([0.05, 0.5, 2.0])    # so that kills meet many snapshots
+        loop.SAVE_S = chance.choice([0.05, 0.5, 2.0])    # so that kills meet many snapshots
         pid = child(mine, folder / "log")
         wait = chance.uniform(0.0, longest) if made.kills < kills else LONGEST_S
         status = ended(pid, wait, poll)

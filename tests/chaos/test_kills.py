@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.run.embedded import RunSettings
+from streams.run.loop import RunSettings
 from tests.chaos.kills import disturbed, same, twice_announced
 from tests.chaos.operators import Operators
 

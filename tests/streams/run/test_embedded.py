@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from streams.run.again import again
-from streams.run.embedded import RunSettings, run
+from streams.run.embedded import run
 from streams.run.journal import ALERTS, DATABASE
+from streams.run.loop import RunSettings
 from streams.store import Store
 
 ROOT = Path(__file__).parents[3]
@@ -21,7 +22,8 @@ FAST = RunSettings(speed=0, headless=True)
 PROGRAM = """
 import sys
 from pathlib import Path
-from streams.run.embedded import RunSettings, run
+from streams.run.embedded import run
+from streams.run.loop import RunSettings
 sys.exit(run(RunSettings(speed=float(sys.argv[1]), headless=True, ledger=Path(sys.argv[2]))))
 """
 
