@@ -5,8 +5,8 @@
 
 The threads of requests never touch the engine. The loop takes what was ordered at its beats, and
 publishes a view that is not changed afterwards. A request waits for its answer; whoever asks again
-with the same request id gets the first result again (so asking again is always safe; after a restart
-it is the site on duty that knows the requests it has carried out).
+with the same request id gets the first result again, so asking again is always safe. (After a
+restart it is the site on duty that knows which commands it has carried out.)
 
 `control.json` in the ledger's folder says where this is and holds the token, for whoever may read
 the folder's private files. It is there for as long as the run is.

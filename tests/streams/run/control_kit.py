@@ -31,7 +31,8 @@ def row(rule: str, asset: str, **more: object) -> dict[str, Any]:
         "suppressed": False, "plan": "", "loop": "", "steps": [],
         "title": {"zh": "困人", "en": "Passenger trapped"},
         "text": {"zh": f"{asset} 困人 12分", "en": f"{asset}: trapped for 12 min"},
-        "place": "North tower", "desk": "east", "hazard": False, "comments": 0, **more,
+        "place": "North tower", "desk": "east", "hazard": False, "comments": 0,
+        "evidence": [], **more,
     }  # fmt: skip
 
 

@@ -175,19 +175,6 @@ def test_the_same_request_is_carried_out_once(wire: Wire, loop: Loop) -> None:
     assert len(loop.taken) == 1
 
 
-def test_a_request_of_the_run_before_is_not_carried_out_again(wire: Wire, loop: Loop) -> None:
-    loop.control.remember({
-        "type": "command", "request": "r-1", "result": "accepted", "why": "", "by": "ana",
-        "alarm": ALARM, "t_ms": 5,
-    })  # fmt: skip
-    loop.control.remember({"type": "command", "request": "", "result": "accepted"})
-    found = wire.post("/commands", ack()).body
-    assert found == {
-        "request": "r-1", "result": "accepted", "why": "", "alarm": ALARM, "t_ms": 5,
-    }  # fmt: skip
-    assert loop.taken == []
-
-
 def test_an_order_that_takes_long_is_asked_for_later(
     wire: Wire, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +226,8 @@ def test_a_full_queue_takes_none_of_a_list(tmp_path: Path) -> None:
 def test_the_newest_results_are_kept(tmp_path: Path) -> None:
     control = Control(tmp_path)
     for i in range(MAX_RESULTS + 1):
-        control.remember({"request": str(i), "result": "accepted"})
+        control.order([order(str(i))])
+        control.orders()
     assert control.ticket("0") is None
     assert control.ticket("1") is not None
     assert control.ticket(str(MAX_RESULTS)) is not None
