@@ -114,7 +114,7 @@ def _info(settings: Settings, notice: Notice, language: Language, code: str) -> 
     _fill(info, (
         ("language", code),
         ("category", settings.category),
-        ("event", one_line(notice.title[language])),
+        ("event", one_line(notice.title[language]) or notice.rule),
         ("responseType", response),
         ("urgency", urgency),
         ("severity", severity),
@@ -127,7 +127,7 @@ def _info(settings: Settings, notice: Notice, language: Language, code: str) -> 
     for name, value in _parameters(notice):
         _fill(ET.SubElement(info, "parameter"), (("valueName", name), ("value", value)))
     place = f"{notice.place} {notice.asset}" if notice.place else notice.asset
-    _fill(ET.SubElement(info, "area"), (("areaDesc", one_line(place)),))
+    _fill(ET.SubElement(info, "area"), (("areaDesc", one_line(place) or notice.rule),))
     return info
 
 
