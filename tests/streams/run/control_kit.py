@@ -134,3 +134,8 @@ def answer(connection: socket.socket) -> Answer:
     first, *lines = head.decode().split("\r\n")
     headers = {name: value for name, _, value in (line.partition(": ") for line in lines)}
     return Answer(int(first.split(" ")[1]), headers, json.loads(body) if body else None)
+
+
+def answer_status(connection: socket.socket) -> int:
+    """The status of an answer whose end is not waited for."""
+    return int(connection.recv(65_536).split(b" ")[1])
