@@ -123,18 +123,22 @@ def queue(
 def _put(
     db: sqlite3.Connection, channel: str, n: int, content: dict[str, Any], now_ms: int
 ) -> None:
-    alarm, priority = content["alarm"], SEVERITIES[content["severity"]]
+    alarm, own = content["alarm"], SEVERITIES[content["severity"]]
+    found = db.execute(  # those of an alarm that wait are all of one priority
+        "SELECT priority FROM outbox WHERE channel = ? AND alarm = ? AND state = 'pending' LIMIT 1",
+        (channel, alarm),
+    ).fetchone()
+    before = found[0] if found else 0
+    if 0 < before < own:
+        db.execute(
+            "UPDATE outbox SET priority = ? WHERE channel = ? AND alarm = ? AND state = 'pending'",
+            (own, channel, alarm),
+        )
     db.execute(
         "INSERT OR IGNORE INTO outbox VALUES (NULL, ?, ?, ?, ?, ?, 'pending', 0, ?, 0, 0, '')",
-        (channel, n, alarm, content["kind"], priority, now_ms),
+        (channel, n, alarm, content["kind"], max(own, before), now_ms),
     )
     db.execute("INSERT OR IGNORE INTO outbox_told VALUES (?, ?, '[]')", (channel, alarm))
-    db.execute(
-        "UPDATE outbox SET priority = (SELECT max(priority) FROM outbox WHERE channel = ?1 "
-        "AND alarm = ?2 AND state = 'pending') WHERE channel = ?1 AND alarm = ?2 "
-        "AND state = 'pending'",
-        (channel, alarm),
-    )
 
 
 def _bound(db: sqlite3.Connection, channel: str) -> int:

@@ -109,7 +109,8 @@ def _info(settings: Settings, notice: Notice, language: Language, code: str) -> 
         response = "Monitor"
     else:
         response = "Execute" if notice.plan else "Assess"
-    said = [notice.text[language], notice.evidence[language]]
+    said = ["" if notice.ended else notice.text[language], notice.evidence[language]]
+    plan = "" if notice.ended else notice.plan
     info = ET.Element("info")
     _fill(info, (
         ("language", code),
@@ -122,7 +123,7 @@ def _info(settings: Settings, notice: Notice, language: Language, code: str) -> 
         ("onset", _time(notice, notice.since_ms)),
         ("headline", clipped(headline(notice, settings.status, language), _HEADLINE)),
         ("description", "\n".join(one_line(part) for part in said if part)),
-        ("instruction", _INSTRUCTION[language].format(notice.plan) if notice.plan else ""),
+        ("instruction", _INSTRUCTION[language].format(plan) if plan else ""),
     ))  # fmt: skip
     for name, value in _parameters(notice):
         _fill(ET.SubElement(info, "parameter"), (("valueName", name), ("value", value)))

@@ -131,6 +131,8 @@ def test_what_follows_is_an_update(kind: Kind, response: str, urgency: str, seve
     )
     for info in alert.findall("info"):
         assert texts(info, "responseType", "urgency", "severity") == [response, urgency, severity]
+        ended = kind in ("returned", "cleared")
+        assert (info.find("instruction") is None) == ended, "an end repeats no order"
 
 
 def test_an_update_refers_to_all_earlier_messages_by_what_they_said_of_themselves() -> None:
