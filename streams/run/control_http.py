@@ -121,6 +121,7 @@ class Server(ThreadingHTTPServer):
             with suppress(OSError):
                 request.settimeout(0.0)
                 request.sendall(_BUSY)
+                request.recv(MAX_HEAD)      # closing with bytes unread would take the answer back
             self.shutdown_request(request)
             return
         try:

@@ -129,11 +129,19 @@ class Wire:
 
 def answer(connection: socket.socket) -> Answer:
     """The answer, up to the end of the connection."""
-    data = b"".join(iter(lambda: connection.recv(65_536), b""))
+    data = b"".join(_received(connection))
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name: value for name, _, value in (line.partition(": ") for line in lines)}
     return Answer(int(first.split(" ")[1]), headers, json.loads(body) if body else None)
+
+
+def _received(connection: socket.socket) -> Iterator[bytes]:
+    try:
+        while data := connection.recv(65_536):
+            yield data
+    except ConnectionResetError:      # closed before it had read all that we sent
+        return
 
 
 def answer_status(connection: socket.socket) -> int:
