@@ -104,7 +104,8 @@ def _trend(story: Story, language: Language, _: ZoneInfo) -> Iterator[str]:
     heading = say("members" if story.chronicle.alarm.group else "readings", language)
     yield f"<section><h2>{heading}</h2>"
     if not any(one.points for one in story.series):
-        yield f'<p class="faint">{say("none", language)}</p>'
+        key = "alone" if story.chronicle.alarm.group else "none"
+        yield f'<p class="faint">{say(key, language)}</p>'
     yield f"<figure>{trend(story, language)}</figure>"
     rest = left_out(story)
     if rest:
@@ -142,7 +143,7 @@ def _task(task: Task, language: Language, zone: ZoneInfo) -> str:
     )
     state = STATES[task.state].get(language)
     if task.late_ms:
-        state += f", {say('late', language)} {span(task.late_ms, language)}"
+        state += f" {span(task.late_ms, language)}"
     done = f"<div>{_e(state)}</div>"
     if task.done_ms is not None and task.took_ms is not None:
         done = (f'{_e(moment(task.done_ms, zone))}<div class="faint">'
@@ -214,7 +215,6 @@ def _foot(story: Story, language: Language, note: str) -> Iterator[str]:
     yield "</div><p>"
     if note:
         yield f"<b>{_e(note)}</b><br>"
-    yield (f"台账记录 {records[0]['n']}–{records[-1]['n']} 中的 {len(records)} 条，规则版本 "
-           if zh else f"{len(records)} records of the ledger, {records[0]['n']} to "
-           f"{records[-1]['n']}; version of the rule ")  # fmt: skip
+    between = f"{len(records)} (#{records[0]['n']} – #{records[-1]['n']})"
+    yield f"台账记录：{between}；规则版本 " if zh else f"Ledger records: {between}; rule version "
     yield f"<code>{_e(version)}</code>. Tocsin</p></footer>"

@@ -250,6 +250,8 @@ def _bands(one: Series, frame: _Frame, y: float, height: float, language: Langua
             joined[-1] = (joined[-1][0], value, upto)
         else:
             joined.append((t, value, upto))
+    if one.kind == "bool":
+        joined.sort(key=lambda held: held[1])    # what was true for an instant is still seen
     for t, value, upto in joined:
         if math.isnan(value):
             continue     # the ground shows
@@ -257,7 +259,7 @@ def _bands(one: Series, frame: _Frame, y: float, height: float, language: Langua
         colour = ("#7ba6c9" if value else "#eceff1") if one.kind == "bool" else (
             STATES[codes.index(int(value)) % len(STATES)]
         )
-        parts.append(_rect(x, y, max(width, 0.8), height, colour))
+        parts.append(_rect(x, y, max(width, 1.2), height, colour))
         said = one.says(value, language, number)
         if columns(said) * COLUMN + 6 < width:
             parts.append(_text(x + 4, y + height / 2 + 3.8, said, fill=INK))
@@ -294,18 +296,23 @@ def _ticks(low: float, high: float, about: int) -> list[float]:
 def _instants(frame: _Frame, zone: ZoneInfo) -> tuple[list[int], int]:
     """Round instants of local time, and their distance in seconds."""
     span = max(1.0, (frame.end - frame.begin) / 1000)
-    step = next((one for one in _STEPS_S if span / one <= 8), _STEPS_S[-1] * 12)
-    fine = min(step, 900)       # zones change by quarters of an hour
-    t = -(-frame.begin // (fine * 1000)) * fine
+    step = next((one for one in _STEPS_S if span / one <= 8), round(span / 8))
+    offset = _offset(frame.begin // 1000, zone)
+    t = -(-(frame.begin // 1000 + offset) // step) * step - offset
     found: list[int] = []
-    while t * 1000 <= frame.end and len(found) < 24:
-        offset = datetime.fromtimestamp(t, UTC).astimezone(zone).utcoffset()
-        if (t + (offset.total_seconds() if offset else 0)) % step == 0:
+    while t * 1000 <= frame.end:
+        moved = _offset(t, zone) - offset      # summer time begins or ends
+        t, offset = t - moved, offset + moved
+        if t * 1000 >= frame.begin and (not found or t * 1000 > found[-1]):
             found.append(t * 1000)
-            t += step - step % fine if step % fine == 0 and step <= 3600 else fine
-        else:
-            t += fine
+        t += step
     return found, step
+
+
+def _offset(t: int, zone: ZoneInfo) -> int:
+    """From UTC to local time, in seconds."""
+    offset = datetime.fromtimestamp(t, UTC).astimezone(zone).utcoffset()
+    return round(offset.total_seconds()) if offset else 0
 
 
 def _axis(frame: _Frame, bottom: float, zone: ZoneInfo) -> str:
@@ -318,7 +325,8 @@ def _axis(frame: _Frame, bottom: float, zone: ZoneInfo) -> str:
         form = "%H:%M:%S" if step < 60 else "%H:%M"
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:.1f}" y2="{bottom + 5:.1f}" '
                      f'stroke="{FAINT}"/>')  # fmt: skip
-        parts.append(_text(x, bottom + 17, moment(t, zone, form), text_anchor="middle", fill=INK))
+        anchor = "middle" if x < WIDTH - 20 else "end"
+        parts.append(_text(x, bottom + 17, moment(t, zone, form), text_anchor=anchor, fill=INK))
         if (today := moment(t, zone, "%Y-%m-%d")) != day:
             day = today
             parts.append(_text(x, bottom + 31, day, text_anchor="middle", fill=FAINT))
@@ -365,9 +373,10 @@ def _drawn_marks(marks: Sequence[Mark], frame: _Frame, top: float, bottom: float
         row = next((i for i, taken in enumerate(rows)
                     if all(left + width < a or left > b for a, b in taken)), None)  # fmt: skip
         start = top - 4.0 if row is None else top - 8 - (ROWS - 1 - row) * ROW
+        low = top + 4 if row is None and not mark.strong else bottom     # no thicket of them
         dash = f' stroke-dasharray="{mark.dash}"' if mark.dash else ""
         width_of = 1.6 if mark.strong else 1
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{start:.1f}" y2="{bottom:.1f}" '
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{start:.1f}" y2="{low:.1f}" '
                      f'stroke="{mark.colour}" stroke-width="{width_of}"{dash}/>')  # fmt: skip
         if row is not None:
             rows[row].append((left, left + width))

@@ -10,7 +10,7 @@ Raised: TraceError, when no alarm or more than one is meant, or a record is not 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,7 +143,7 @@ class Chronicle:
     commands     ordered of the alarm or its point, refused ones too; `set` of the asset's signals
     activation   the one in force at the raise; later ones are in `activations`
     others       announced raises on the same asset later on, and groups that counted this alarm;
-                 of a group, the records of the alarms that it counted (see `members`)
+                 of a group, the records of the alarms under it (see `members`)
     last_ms      plant's time of the ledger's newest record
     """
 
@@ -290,17 +290,25 @@ def _other(chronicle: Chronicle, content: Content) -> None:
         chronicle.others.append(content)
 
 
-def members(chronicle: Chronicle, records: Iterable[Record]) -> None:
-    """Reads a ledger once more for the course of the alarms that a group's alarm counted."""
+def members(
+    chronicle: Chronicle, records: Iterable[Record], belongs: Callable[[str, str], bool], back: int
+) -> None:
+    """Reads a ledger once more for the course of the alarms that a group's alarm stands over.
+
+    Those are what it says that it counted, and what else `belongs` (asset, rule) to the group and
+    was raised up to `back` ms before it.
+    """
     counted = {(a, r) for c in chronicle.own for a, r in c.get("counted") or ()}
     counted |= {(c["first_out"][0], c["first_out"][1]) for c in chronicle.own if c.get("first_out")}
-    begin = chronicle.since_ms - HORIZON
-    end = chronicle.ended_ms or chronicle.last_ms
-    for record in records if counted else ():
+    begin, end = chronicle.since_ms - back, chronicle.ended_ms or chronicle.last_ms
+    for record in records:
         content = content_of(record)
         if content["t_ms"] > end or len(chronicle.others) >= MOST_OTHERS:
             break
-        if content.get("raised_ms", 0) >= begin and (content["asset"], content["rule"]) in counted:
+        if content.get("raised_ms", 0) < begin or content.get("group"):
+            continue
+        pair = content["asset"], content["rule"]
+        if pair in counted or belongs(*pair):
             chronicle.others.append(content)
 
 

@@ -102,7 +102,8 @@ def _leads(chronicle: Chronicle) -> list[Lead]:
         return []
     found: dict[str, Lead] = {}
     for content in chronicle.others:
-        if content["asset"] != alarm.asset or content["t_ms"] < alarm.raised_ms:
+        here = content["asset"] == alarm.asset and not content.get("group")
+        if not here or content["t_ms"] < alarm.raised_ms:
             continue
         kinds: list[Literal["trip", "higher"]] = []
         if "trip" in (content.get("tags") or ()):

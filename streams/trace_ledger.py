@@ -15,6 +15,7 @@ from rules.records import Message
 from streams.ledger import Record
 from streams.store import Store, StoreError
 from streams.trace import (
+    HORIZON,
     Alarm,
     Chronicle,
     Content,
@@ -25,7 +26,7 @@ from streams.trace import (
     gather,
     members,
 )
-from streams.trace_story import LOOKBACK, Story, Window, stood_on, told, window
+from streams.trace_story import LOOKBACK, Story, Window, in_group, stood_on, told, window
 
 #: Runs a ledger again: (store, number of the last record wanted, since when in ms) -> its records.
 Again = Callable[[Store, int | None, int | None], Iterator[Record]]
@@ -36,10 +37,14 @@ def story_of(store: Store, asked: str, zone: str | None = None) -> Story:
 
     What is no longer kept (texts of rules, messages) is missing from it; the records never are.
     """
-    chronicle = chronicle_of(store, Search(asked).look(store.records()))
+    chronicle = gather(Search(asked).look(store.records()), store.records())
     activation = chronicle.activation
     files, inventory = _kept(store, activation or {})
     found = stood_on(chronicle, files, inventory)
+    if chronicle.alarm.group:
+        within = getattr(found.rule, "within", None) if found is not None else None
+        belongs = in_group(found, chronicle.alarm.asset, inventory)
+        members(chronicle, store.records(), belongs, within or HORIZON)
     around = window(chronicle, found)
     messages = _messages(store, chronicle.alarm, around)
     return told(chronicle, found, messages, around, zone or zone_named(activation))
@@ -58,14 +63,6 @@ def known_zone(name: str) -> bool:
     except (KeyError, ValueError, OSError):
         return False
     return True
-
-
-def chronicle_of(store: Store, alarm: Alarm) -> Chronicle:
-    """The records that tell of an alarm."""
-    chronicle = gather(alarm, store.records())
-    if alarm.group:
-        members(chronicle, store.records())
-    return chronicle
 
 
 def _kept(store: Store, activation: Content) -> tuple[list[tuple[str, bytes]], list[Asset]]:
@@ -171,7 +168,8 @@ def _difference(found: Record | None, made: Record) -> str:
     if found is None or found.n != made.n:
         return "it is missing from the ledger"
     if found.body == made.body:
-        return "" if found.hash == made.hash else "its hash: a record before it was changed"
+        same = found.hash == made.hash
+        return "" if same else "its hash does not fit: it or a record before it was changed"
     try:
         kept, again = content_of(found), content_of(made)
     except TraceError:

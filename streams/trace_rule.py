@@ -211,7 +211,7 @@ def _end(node: Node, first: Scalar) -> int:
     """Where a node ends. What an alias stands for was written earlier and does not count."""
     match node:
         case Mapping():
-            parts = [_end(value, first) for _, value in node]
+            parts = [max(name.end, _end(value, first)) for name, value in node]
             return max(parts, default=first.end)
         case Items(items=items):
             return max((_end(item, first) for item in items), default=first.end)

@@ -104,7 +104,7 @@ class Collector:
             if expires is not None and track.signal.default is not None and t + expires <= self.end:
                 self._put(track, t + expires, track.signal.default)
 
-    def _silence(self, t: int) -> None:
+    def _silence(self, t: int, *, restored: bool = True) -> None:
         """Nothing heard for `silent_after`: unknown until the next message, then as before."""
         quiet, heard = self.cls.silent_after, self._heard
         self._heard = t if heard is None else max(t, heard)
@@ -115,7 +115,7 @@ class Collector:
                 self._stale(track, heard + quiet)
                 self._put(track, heard + quiet, math.nan)
                 stale = track.signal.stale_after
-                if stale is None or t - track.at < stale:
+                if restored and (stale is None or t - track.at < stale):
                     self._put(track, t, track.held)
 
     def _stale(self, track: _Track, t: int) -> None:
@@ -142,7 +142,7 @@ class Collector:
 
     def series(self) -> list[Series]:
         """The courses, in the order of the signals."""
-        self._silence(self.end)
+        self._silence(self.end, restored=False)
         made = []
         for track in self._tracks.values():
             if track.signal.kind != "events":

@@ -21,17 +21,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rules.model import Asset, AssetClass, Signal, Text
+from rules.model import Asset, AssetClass, Group, Signal, Text
 from rules.records import Message
 from streams.render import KIND, span
 from streams.trace import HOUR, Chronicle, Content
 from streams.trace_figures import Figures, figures, plan_of
 from streams.trace_rule import Basis, basis
 from streams.trace_series import Collector, Series
+
+#: (asset, rule) -> whether it belongs to a group.
+Belongs = Callable[[str, str], bool]
 
 MINUTE = 60_000
 #: Readings are shown from this long before the condition began (or twice the on-delay) …
@@ -104,6 +107,18 @@ def stood_on(
     """The rule of an alarm as it stood, by the files of the pack in force at its raise."""
     alarm = chronicle.alarm
     return basis(files, inventory, alarm.rule, alarm.asset, chronicle.first.get("class", ""))
+
+
+def in_group(found: Basis | None, key: str, inventory: Iterable[Asset]) -> Belongs:
+    """Whether an alarm of (asset, rule) is one that the group with this key may count."""
+    group = found.rule if found is not None else None
+    if not isinstance(group, Group):
+        return lambda _asset, _rule: False
+    if group.by == "asset":
+        inside = {key}
+    else:
+        inside = {one.id for one in inventory if one.attributes.get(group.by) == key}
+    return lambda asset, rule: rule in group.over and asset in inside
 
 
 def window(chronicle: Chronicle, found: Basis | None) -> Window:
@@ -210,7 +225,7 @@ def _alert(content: Content) -> Entry:
         what = Text(f"{what.zh}：{step}", f"{what.en}: {step}")
     said = {language: " · ".join(_said(content, language)) for language in LANGUAGES}
     return Entry(content["n"], content["t_ms"], kind, content["severity"],
-                 bool(content.get("announced")), content.get("by", ""), what,
+                 not content.get("held"), content.get("by", ""), what,
                  Text(said["zh"], said["en"]))  # fmt: skip
 
 

@@ -68,6 +68,7 @@ WORDS: dict[str, Text] = {
         "当时的规则文本未保存在此台账中", "the texts of that time are not kept in this ledger"),
     "unlike": Text(
         "注意：保存的规则与记录的版本不一致", "Beware: the rule kept is not the one recorded"),
+    "alone": Text("没有其他记录", "none are recorded"),
     "none": Text("没有读数", "no readings are kept"), "zone": Text("时区", "Time zone"),
     "more": Text("另有 {} 行", "{} more lines"),
 }  # fmt: skip
@@ -195,13 +196,12 @@ def _tasks(story: Story, language: Language, zone: ZoneInfo) -> Iterator[Line]:
 
 def task_said(task: Task, language: Language, zone: ZoneInfo) -> str:
     """What became of a step, in a line."""
-    parts = [STATES[task.state].get(language)]
+    late = f" {span(task.late_ms, language)}" if task.late_ms else ""
+    parts = [STATES[task.state].get(language) + late]
     if task.done_ms is not None and task.took_ms is not None:
         parts.append(f"{moment(task.done_ms, zone)} ({after(task.took_ms, language)})")
     if task.within_ms is not None:
         parts.append(f"{say('within', language)} {span(task.within_ms, language)}")
-    if task.late_ms:
-        parts.append(f"{say('late', language)} {span(task.late_ms, language)}")
     parts += [task.by] if task.by else []
     return " · ".join([*parts, *([task.reason] if task.reason else [])])
 
@@ -229,7 +229,7 @@ def _readings(story: Story, language: Language, zone: ZoneInfo) -> Iterator[Line
     heading = say("members" if story.chronicle.alarm.group else "readings", language)
     yield "bold", f"{heading}  {moment(begin, zone)} – {moment(end, zone)}"
     if not any(one.points for one in story.series):
-        yield "", f"  {say('none', language)}"
+        yield "", f"  {say('alone' if story.chronicle.alarm.group else 'none', language)}"
         return
     width = max(columns(name_of(one, language)) for one in story.series)
     width = min(width, 28)
