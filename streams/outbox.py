@@ -273,7 +273,7 @@ class Outbox:
         """Not taken now; the channel waits, `after_ms` where the peer asked for it."""
         failures = self._value("SELECT failures FROM outbox_channels WHERE name = ?") + 1
         own = 2 * pause_ms(due.id, due.tries + 1)
-        wait = pause_ms(due.id, failures) if after_ms is None else after_ms
+        wait = max(after_ms or 0, pause_ms(due.id, failures))  # "after 0 s" is no leave to hammer
         with _transaction(self._db):
             self._db.execute(
                 "UPDATE outbox_channels SET failures = ?, until_ms = ? WHERE name = ?",

@@ -104,7 +104,7 @@ class Worker:
             if self._link is None:
                 self._link = self._connector.open(self._channel.settings)
             return self._connector.deliver(self._channel.settings, told, now, self._link)
-        except Exception as error:  # noqa: BLE001 a fault of ours must not end the channel
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the channel
             # Only its type: what it says may hold a secret.
             return Retry(f"a fault of Tocsin: {type(error).__name__}")
 
@@ -201,7 +201,7 @@ class Sender:
                         self._work(worker, channel.name)
                     finally:
                         worker.cut()
-            except sqlite3.Error:  # busy, or the disk is full: the ledger's loop says so, too
+            except Exception:  # noqa: BLE001 - a busy file, a full disk, a fault of ours: go on
                 self._broken.add(channel.name)
                 self._stop.wait(LOOK_S)
 
@@ -232,7 +232,7 @@ class Sender:
         try:
             with contextlib.closing(connected(self._path)) as db:
                 found = {name: Outbox(db, name).health(self._now()) for name in names}
-        except sqlite3.Error:
+        except Exception:  # noqa: BLE001 - as in `_send`: whoever watches must not end
             return dict.fromkeys(names)
         return {name: None if name in self._broken else found[name] for name in names}
 

@@ -222,6 +222,16 @@ def test_a_pause_that_the_peer_asks_for_is_kept_also_by_the_next_run(
     again._db.close()
 
 
+def test_a_peer_that_asks_for_no_pause_is_not_hammered(ledger: Ledger, box: Outbox) -> None:
+    ledger.write(alert())
+    now = T
+    for _ in range(30):
+        fail(box, now, 0)
+        assert box.paused_until(now) > now + 700
+        now = box.paused_until(now)
+    assert now - T > 3_600_000
+
+
 def test_a_clock_that_is_set_back_stops_nothing(ledger: Ledger, box: Outbox) -> None:
     ledger.write(alert())
     fail(box, T)

@@ -158,12 +158,21 @@ class Post:
 
 
 @contextmanager
-def post_office(**replies: str) -> Iterator[Post]:
-    """A mail server (SMTP, without TLS) on a free port."""
+def post_office(*, tls: bool = False, **replies: str) -> Iterator[Post]:
+    """A mail server on a free port; with TLS, from the start or by STARTTLS, as LOCAL."""
     made = Post({name.upper(): reply for name, reply in replies.items()})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(LOCAL)
 
     class Handler(socketserver.StreamRequestHandler):
+        def secure(self) -> None:
+            self.connection = context.wrap_socket(self.request, server_side=True)
+            self.rfile = self.connection.makefile("rb")
+            self.wfile = self.connection.makefile("wb", 0)
+
         def handle(self) -> None:
+            if tls:
+                self.secure()
             self.say(made.replies.get("CONNECT", "220 here"))
             recipients: list[str] = []
             while line := self.rfile.readline():
@@ -182,8 +191,14 @@ def post_office(**replies: str) -> Iterator[Post]:
                 elif word == "RCPT" and reply.startswith("250"):
                     recipients.append(text.split("<")[1].rstrip(">"))
                 self.say(reply)
+                if word == "STARTTLS":
+                    self.secure()
                 if word == "QUIT" or reply.startswith("421"):
                     return
+
+        def finish(self) -> None:
+            super().finish()
+            self.connection.close()
 
         def say(self, text: str) -> None:
             self.wfile.write(text.replace("\n", "\r\n").encode() + b"\r\n")

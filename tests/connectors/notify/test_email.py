@@ -3,6 +3,7 @@ from __future__ import annotations
 import smtplib
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from email import message_from_bytes, policy
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from connectors.notify import email as module
 from connectors.notify.base import Delivered, LinkError, Refused, Retry
 from connectors.notify.email import Mail, MailLink, Settings, request, send
-from tests.connectors.notify.kit import ALARM, RAISED, T, later, post_office
+from tests.connectors.notify.kit import ALARM, LOCAL, RAISED, T, later, post_office
 
 SETTINGS = Settings(
     name="x", host="127.0.0.1", security="none", sender="tocsin@north.example",
@@ -158,6 +159,41 @@ def test_a_plain_server_is_not_taken_for_tls(monkeypatch: pytest.MonkeyPatch) ->
     with post_office() as post:
         assert isinstance(told(post.port, security="tls"), Retry)
     assert not post.mails
+
+
+def test_tls_from_the_start_or_by_starttls() -> None:
+    offers = {"ehlo": "250-here\n250-AUTH PLAIN\n250 STARTTLS", "auth": "235 welcome",
+              "starttls": "220 go"}  # fmt: skip
+    account = {"user": "u", "secret": SecretStr("p4ss"), "ca_file": str(LOCAL)}
+    with post_office(tls=True, **offers) as post:
+        assert told(post.port, security="tls", **account) == Delivered()
+    with post_office(**offers) as post:
+        assert told(post.port, security="starttls", **account) == Delivered()
+        assert [x for x in post.said if x.upper().startswith(("STARTTLS", "AUTH"))] == [
+            "STARTTLS", "AUTH PLAIN AHUAcDRzcw==",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_that_nobody_trusts(security: str) -> None:
+    tls = security == "tls"
+    offers = {"ehlo": "250-here\n250 STARTTLS", "starttls": "220 go"}
+    with post_office(tls=tls, **offers) as post:
+        outcome = told(post.port, security=security, user="u", secret=SecretStr("p4ss"))
+    assert isinstance(outcome, Retry)
+    assert "certificate verify failed" in outcome.why
+    assert not [x for x in post.said if "AUTH" in x.upper()]
+    assert not post.mails
+
+
+def test_the_deadline_holds_after_starttls_too() -> None:
+    offers = {"ehlo": "250-here\n250 STARTTLS", "starttls": "220 go", "mail": "250-wait"}
+    with post_office(**offers) as post:
+        settings = replace(SETTINGS, port=post.port, security="starttls", ca_file=str(LOCAL))
+        began = time.monotonic()
+        outcome = send(request(settings, RAISED, T), MailLink(settings, 0.5))
+        assert outcome == Retry("127.0.0.1: not done in time")
+        assert time.monotonic() - began < 5
 
 
 #: Every exception of the library.

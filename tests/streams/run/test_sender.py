@@ -12,16 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from rules.load import load
 from streams.notices import Channel
 from streams.outbox import Outbox
 from streams.run import sender as module
 from streams.run.sender import Sender
+from streams.site import Site
 from tests.connectors.notify.kit import Answer, Got, peer
 from tests.streams.notices_kit import Ledger, alert, channel, told_of
 
@@ -129,6 +132,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 from tests.streams.notices_kit import channel
 from streams.run.sender import Sender
+from streams.site import Site
 sender = Sender(Path(sys.argv[1]), [channel(url=sys.argv[2])], ZoneInfo("UTC"))
 sender.start()
 sys.stdin.read()
@@ -268,3 +272,27 @@ def test_channels_that_are_no_more_are_told_at_the_start(tmp_path: Path) -> None
     assert sender.start() == 1
     sender.close()
     ledger.db.close()
+
+
+def test_a_channel_that_fails_is_an_alarm_like_any_other(tmp_path: Path) -> None:
+    """R22: what the sender says goes through the engine, with the pack that is shipped."""
+    pack = load([Path(__file__).parents[3] / "rules" / "packs" / "tocsin"]).pack
+    assert pack is not None
+    site = Site(pack, "UTC", [], 0)
+    answers: list[Answer] = [(400, {}, b"no")]
+    with peer(lambda _: answers.pop(0) if answers else (503, {}, b"")) as server:
+        given = channel(url=server.url)
+        ledger = Ledger(tmp_path / "t.db", given)
+        with sending(ledger, given) as sender:
+            said = [sender.health.get(timeout=20)]
+            ledger.write(alert(alarm="a"), alert(alarm="b"), now=module.wall())
+            sender.wake()
+            until(lambda: said.append(sender.health.get(timeout=20)) or
+                  (said[-1].values["failing"] is True and said[-1].values["refused"] == 1))
+        ledger.db.close()
+    plant = [replace(said[0], t=1_000), replace(said[-1], t=10_000)]   # stamped by the loop
+    made = site.messages(plant) + site.run_until(90_000)
+    assert [(x.t, x.rule, x.asset, x.kind) for x in made] == [
+        (10_000, "tocsin.channel_refuses", "notify.x", "raised"),
+        (70_000, "tocsin.channel_failing", "notify.x", "raised"),
+    ]
