@@ -28,6 +28,7 @@ from streams.ledger import Record
 from streams.notices import Channel, notice
 from streams.outbox import Due, Health, Outbox, configure
 from streams.outbox import queue as queue_notices
+from streams.store import StoreError
 
 CLASS = "tocsin_channel"
 IDLE_MS = 500           # between looks into an outbox with nothing due
@@ -158,10 +159,13 @@ class Sender:
 
     def start(self) -> int:
         """Starts sending. Returns how many notices waited for channels that are no more, and were
-        dropped. Raises sqlite3.Error.
+        dropped. Raises StoreError.
         """
-        with contextlib.closing(connected(self._path)) as db:
-            dropped = configure(db, [channel.name for channel in self._channels])
+        try:
+            with contextlib.closing(connected(self._path)) as db:
+                dropped = configure(db, [channel.name for channel in self._channels])
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: its outbox cannot be used: {error}") from None
         for thread in self._threads:
             thread.start()
         return dropped
