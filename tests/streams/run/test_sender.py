@@ -25,6 +25,7 @@ from streams.outbox import Outbox
 from streams.run import sender as module
 from streams.run.sender import Sender
 from streams.site import Site
+from streams.store import StoreError
 from tests.connectors.notify.kit import Answer, Got, peer
 from tests.streams.notices_kit import Ledger, alert, channel, told_of
 
@@ -132,7 +133,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 from tests.streams.notices_kit import channel
 from streams.run.sender import Sender
-from streams.site import Site
 sender = Sender(Path(sys.argv[1]), [channel(url=sys.argv[2])], ZoneInfo("UTC"))
 sender.start()
 sys.stdin.read()
@@ -263,6 +263,13 @@ def test_the_ledgers_writer_and_the_sender_share_the_file(tmp_path: Path) -> Non
             until(lambda: all(state == "sent" for *_, state in ledger.states()))
         assert sorted(told_of(got.body)[0] for got in server.got) == sorted(map(str, range(60)))
         ledger.db.close()
+
+
+def test_a_file_without_an_outbox_is_no_ledger(tmp_path: Path) -> None:
+    sender = Sender(tmp_path / "other.db", [channel()], ZONE)
+    with pytest.raises(StoreError, match=r"other.db: its outbox cannot be used: no such table"):
+        sender.start()
+    sender.close()
 
 
 def test_channels_that_are_no_more_are_told_at_the_start(tmp_path: Path) -> None:
