@@ -232,7 +232,16 @@ def _apply_point(point: Point, change: Change) -> None:
             point.out = None
 
 
+def _begins(o: Occurrence, change: Change) -> bool:
+    """Whether a raise begins an alarm, perhaps anew within one ms; else it tells late of one that
+    stands (from the shelf, after suppression), active or latched."""
+    silent = not o.announced if change.announced else not o.loud
+    late = o.condition == "latched" and silent and change.held not in ("suppressed", "shadow")
+    return change.t == change.raised and not late
+
+
 def _apply(o: Occurrence, change: Change) -> None:
+    begins = change.kind == "raised" and _begins(o, change)
     o.seq = change.seq + 1
     o.severity = change.severity
     o.announced |= change.announced
@@ -250,7 +259,7 @@ def _apply(o: Occurrence, change: Change) -> None:
     match change.kind:
         case "raised":
             o.suppressed = change.held == "suppressed"
-            if change.t == change.raised:    # begins, perhaps anew within one ms
+            if begins:
                 o.condition, o.acknowledged, o.closed, o.done = "active", None, None, {}
         case "returned":
             o.condition, o.stale = "latched", False

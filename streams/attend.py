@@ -178,7 +178,7 @@ class Alarms:
     def _make_room(self, key: Key, point: Point, t: int) -> None:
         """Before a new occurrence: one that waits for its reset ends, too many give way."""
         for o in list(point.open.values()):
-            if o.condition == "latched":     # true again before it was reset: that ends it
+            if o.condition != "normal":      # true again before it was reset: that ends it
                 self._of(key, o, "cleared", t, announced=o.announced, reason="raised anew",
                          held=self._unsaid(key, point, o))
         normal = [o for o in point.open.values() if o.condition == "normal" and not o.finished]
@@ -214,7 +214,7 @@ class Alarms:
     def _overdue(self, key: Key, point: Point, o: Occurrence, step: str, t: int) -> None:
         plan = self.pack.plans.get(o.plan)
         floor = (plan.raise_to if plan else None) or 0
-        held: Held = "suppressed" if o.suppressed else point.covered
+        held = _cover(point, o)
         self._of(key, o, "overdue", t, severity=max(o.severity, floor), floor=floor, step=step,
                  announced=not held, held=held, notify=plan.notify if plan else ())
 
@@ -306,7 +306,8 @@ class Alarms:
         kind: ChangeKind = "closed" if command.step == "close" else "step"
         skipped = tuple(name for name in case.steps if name not in o.done and name != "close")
         limit = command.fields.get("time_limit") if kind == "step" else None
-        self._of(key, o, kind, t, announced=o.announced, step=command.step,
+        held = _cover(case.point, o)
+        self._of(key, o, kind, t, announced=not held, held=held, step=command.step,
                  fields=dict(command.fields), skipped=skipped if kind == "closed" else (),
                  until=limit_of(limit, t) if limit and "close" in case.steps else None, **said)
 
@@ -368,6 +369,11 @@ class Alarms:
 def _catalogue(pack: Pack) -> dict[tuple[str, str], Rule | Group]:
     rules: dict[tuple[str, str], Rule | Group] = {(rule.id, rule.cls): rule for rule in pack.rules}
     return rules | {(group.id, ""): group for group in pack.groups}
+
+
+def _cover(point: Point, o: Occurrence) -> Held:
+    """Why people are not told of what happens to an alarm that has been announced."""
+    return "suppressed" if o.suppressed else point.covered
 
 
 def _closes(plan: Plan) -> bool:
