@@ -30,6 +30,9 @@ Kind = Literal["changed", "missing", "reordered", "unreadable", "pack", "alerts"
 #: Number and hash of the newest record, as noted.
 Head = tuple[int, bytes] | None
 
+#: SQLite tells of damage in bytes of the damage, which need not be UTF-8 (ValueError).
+_UNREADABLE = (StoreError, sqlite3.Error, ValueError)
+
 MOST_TOLD = 20
 _LINE = 1 << 26       # bytes of a line of the alerts file that are read
 _HASH = 32
@@ -70,8 +73,8 @@ def check(folder: Path, expected: str = "") -> Outcome:
         raise StoreError(f"{path}: no such ledger; `tocsin run` makes one")
     try:
         store = Store(path, readonly=True)
-    except StoreError as error:
-        outcome.faults.append(Fault("unreadable", None, str(error)))
+    except _UNREADABLE as error:
+        outcome.faults.append(Fault("unreadable", None, f"{path} cannot be read: {error}"))
         return outcome
     with store:
         _chain(store, outcome, expected.strip().lower())
@@ -95,7 +98,7 @@ class _Reading:
         while True:
             try:
                 record = next(records, None)
-            except StoreError as error:
+            except _UNREADABLE as error:
                 self.error = str(error)
                 return
             if record is None:
@@ -135,7 +138,7 @@ def _noted(store: Store, outcome: Outcome) -> Head:
         head = store.head()
         if head is None or (len(head[1]) == _HASH and head[0] > 0):
             return head
-    except (ValueError, StoreError):
+    except _UNREADABLE:
         pass
     if not outcome.faults:
         said = "the note of the newest record beside the ledger is not what was written"
@@ -185,7 +188,7 @@ def _of_name(store: Store, what: str, name: str) -> str:
         )
     except StoreError as error:
         return str(error)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, sqlite3.Error):
         return "what is kept under that name is damaged"
     return "" if found == name else "what is kept under that name is not what was written"
 
@@ -220,10 +223,17 @@ def _alerts(store: Store, path: Path, outcome: Outcome) -> None:
     if behind is None or behind.n <= n:
         return
     said = f"{path.name} ends before record {behind.n}"
-    if store.fact("finished") is None:
+    if not _finished(store):
         outcome.notes.append(f"{said}; the running process or the next start writes the rest")
     else:
         outcome.faults.append(Fault("alerts", behind.n, said))
+
+
+def _finished(store: Store) -> bool:
+    try:
+        return store.fact("finished") is not None
+    except _UNREADABLE:      # said already, by SQLite itself
+        return False
 
 
 def _sound(path: Path, outcome: Outcome) -> None:
@@ -234,7 +244,7 @@ def _sound(path: Path, outcome: Outcome) -> None:
             found = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
         finally:
             db.close()
-    except sqlite3.Error as error:
+    except _UNREADABLE as error:
         found = [str(error)]
     if found != ["ok"]:
         said = f"{path.name} is damaged: {'; '.join(found[:MOST_TOLD])}"

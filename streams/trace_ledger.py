@@ -89,13 +89,14 @@ def _messages(store: Store, alarm: Alarm, around: Window) -> Iterator[Message]:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What running again came to: how many records were held against the ledger's, and the first
-    that differs: its number, whose it is, and how it differs.
+    that differs: its number, whose it is, how it differs; or it broke off before that one.
     """
 
     compared: int
     differs: int | None = None
     how: str = ""
     whose: str = ""
+    broke_off: bool = False
 
     @property
     def same(self) -> bool:
@@ -104,11 +105,17 @@ class Outcome:
 
 
 def verify_alarm(store: Store, chronicle: Chronicle, again: Again) -> Outcome:
-    """Runs an alarm again, from before its condition began, and compares all its records."""
+    """Runs an alarm again, from the newest base before its condition began, and compares all its
+    records.
+    """
     since = chronicle.since_ms     # what was in force at its point before is of an earlier time
     wanted = {content["n"] for part in (chronicle.own, chronicle.point, chronicle.commands)
               for content in part if content["t_ms"] >= since}  # fmt: skip
-    return _compared(store, again, wanted, max(wanted), since)
+    outcome = _compared(store, again, wanted, max(wanted), since)
+    if outcome.broke_off and store.base(since) is not None:
+        # Perhaps the base alone is damaged, or of another version: the beginning needs none.
+        outcome = _compared(store, again, wanted, max(wanted), None)
+    return outcome
 
 
 def verify_all(store: Store, again: Again) -> tuple[Outcome, int]:
@@ -124,7 +131,7 @@ def _compared(
     written: Iterator[Record] | None = None
     for made in _unbroken(again(store, last, since)):
         if isinstance(made, str):
-            return Outcome(compared, reached + 1, made)
+            return Outcome(compared, reached + 1, made, broke_off=True)
         if written is None:
             written = store.records(after=made.n - 1)
         found = next(written, None)
