@@ -120,8 +120,10 @@ def verify_alarm(store: Store, chronicle: Chronicle, again: Again) -> Outcome:
 
 def verify_all(store: Store, again: Again) -> tuple[Outcome, int]:
     """Runs the whole ledger again. Returns what came of it, and how many alarms it holds."""
-    count = sum(1 for _ in alarms(store.records()))
-    return _compared(store, again, None, None, None), count
+    head = store.head()
+    last = head[0] if head is not None else None     # a run may be writing more
+    count = sum(1 for one in alarms(store.records()) if last is None or one.n <= last)
+    return _compared(store, again, None, last, None), count
 
 
 def _compared(
@@ -142,7 +144,7 @@ def _compared(
         how = _difference(found, made)
         if how:
             return Outcome(compared, made.n, how, _whose(found))
-    rest = _left(store.records(after=reached), wanted)
+    rest = _left(store.records(after=reached), wanted, last)
     if rest is not None:
         return Outcome(compared, rest.n, "it did not come out again", _whose(rest))
     return Outcome(compared)
@@ -156,8 +158,14 @@ def _unbroken(made: Iterator[Record]) -> Iterator[Record | str]:
         yield f"running again broke off: {type(error).__name__}: {_short(str(error))}"
 
 
-def _left(rest: Iterable[Record], wanted: set[int] | None) -> Record | None:
-    return next((record for record in rest if wanted is None or record.n in wanted), None)
+def _left(rest: Iterable[Record], wanted: set[int] | None, last: int | None) -> Record | None:
+    """The first record wanted that is left, up to the last one wanted."""
+    for record in rest:
+        if last is not None and record.n > last:
+            break
+        if wanted is None or record.n in wanted:
+            return record
+    return None
 
 
 def _whose(record: Record | None) -> str:

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 import pytest
 
-from streams.ledger import link, verify
+from streams.ledger import Record, link, verify
 from streams.run.again import again
 from streams.run.journal import ALERTS, DATABASE
 from streams.store import Store, StoreError
@@ -282,6 +282,22 @@ def test_every_alarm_comes_out_again_byte_for_byte(folder: Path) -> None:
             one = verify_alarm(store, story_of(store, asked).chronicle, again)
             assert one.same, one
             assert one.compared >= 1
+
+
+def test_records_that_a_run_adds_meanwhile_are_no_difference(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.says(0, pressure=9.0, mode="filling", valve=True)
+    plant.until(MIN)
+
+    def busy(store: Store, upto: int | None, since: int | None) -> Iterator[Record]:
+        yield from again(store, upto, since)
+        plant.says(2 * MIN, code=1)
+
+    with Store(tmp_path / DATABASE, readonly=True) as store:
+        outcome, count = verify_all(store, busy)
+        assert (outcome.same, outcome.compared, count) == (True, 4, 2)
+        assert len(list(store.records())) > 4
+    plant.close()
 
 
 def forged(folder: Path, old: str, new: str, n: int) -> None:

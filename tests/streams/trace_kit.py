@@ -27,7 +27,7 @@ classes:
   tank:
     title: {zh: 储罐, en: Tank}
     signals:
-      pressure: {title: {zh: 压力, en: pressure}, unit: bar, range: [0, 50], period: 10 s, stale_after: 2 min}
+      pressure: {title: {zh: 压力, en: pressure}, unit: bar, range: [0, 50], stale_after: 2 min}
       valve: {type: bool}
       mode: {states: {0: idle, 1: {name: filling, zh: 进料, en: filling}}}
       code: {events: {1: leak, 2: overfill}}
@@ -77,7 +77,7 @@ groups:
   when: alarms >= 2
   within: 1 h
   severity: orange
-"""  # noqa: E501 one signal a line, as authors write them
+"""
 
 
 @dataclass
