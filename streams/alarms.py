@@ -125,8 +125,8 @@ class Point(msgspec.Struct):
 
     @property
     def newest(self) -> Occurrence | None:
-        """The occurrence raised last."""
-        return next(reversed(self.open.values()), None)
+        """The occurrence raised last; what is finished counts no more, be it forgotten or not."""
+        return next((o for o in reversed(self.open.values()) if not o.finished), None)
 
     @property
     def covered(self) -> Literal["", "out_of_service", "shelved"]:

@@ -139,7 +139,7 @@ class Sheet:
         """Icon and word, and how long a shelf lasts."""
         said = f"{ICONS[row['word']]} {WORDS[row['word']].get(self.language)}"
         if row["word"] == "shelved" and row["shelf"]:
-            said += f" ({self._remaining(row['shelf']['until'])})"
+            said += f" ({self._remaining(row['shelf']['until_ms'])})"
         return said
 
     def condition(self, row: Row) -> str:
@@ -200,7 +200,7 @@ class Sheet:
         yield _RULE.get(language), clean(row["rule"])
         yield _DESK.get(language), clean(row["desk"] or "")
         if shelf:
-            until = self.at(shelf["until"])
+            until = self.at(shelf["until_ms"])
             said = f"{self._covered(shelf)} ({_UNTIL.get(language)} {until})"
             yield _COVER[0].get(language), said
         if service:
@@ -209,7 +209,7 @@ class Sheet:
             yield _COMMENTS.get(language), str(row["comments"])
 
     def _covered(self, by: Row) -> str:
-        return f"{self.done({**by, 't_ms': by['t']})}: {clean(by['reason'])}"
+        return f"{self.done(by)}: {clean(by['reason'])}"
 
     def _step(self, step: Row) -> Iterator[Rich]:
         """`[x] dispatch  duty_officer  due … done …`, then what is to be done."""

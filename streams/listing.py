@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from rules.model import SEVERITY_NAMES, Plan
-from streams.alarms import Occurrence, Point, alarm_id, word
+from streams.alarms import Occurrence, Out, Point, Shelf, alarm_id, word
 from streams.attend import Alarms
 from streams.contents import Contents
 from streams.render import rfc3339
@@ -60,10 +60,16 @@ def _row(rule: str, asset: str, point: Point, o: Occurrence) -> Row:
         "time": rfc3339(o.raised) if o.raised else "",
         "acknowledged": {"t_ms": o.acknowledged.t, "by": o.acknowledged.by}
         if o.acknowledged and o.attended else None,
-        "shelf": msgspec.to_builtins(point.shelf),
-        "service": msgspec.to_builtins(point.out),
+        "shelf": _cover(point.shelf), "service": _cover(point.out),
         "plan": o.plan, "loop": "open" if o.looped else "", "comments": o.comments,
     }  # fmt: skip
+
+
+def _cover(cover: Shelf | Out | None) -> Row | None:
+    """Shelf or service as a row says it: times are named with their unit."""
+    names = {"t": "t_ms", "until": "until_ms"}
+    plain: Row | None = msgspec.to_builtins(cover)
+    return None if plain is None else {names.get(key, key): x for key, x in plain.items()}
 
 
 def _said(said: Row) -> Row:

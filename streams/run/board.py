@@ -36,11 +36,13 @@ class Board:
 
 
 def worst_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the list of alarms: the worst first, of one severity what nobody attends to, then the
-    newest."""
+    """Rows of the list of alarms: what is covered last, the worst first, of one severity what
+    nobody attends to, then the newest."""
+    covered = ("shelved", "suppressed", "out_of_service")
     waits = ("unacknowledged", "returned_unacknowledged")
     return sorted(rows, key=lambda x: (
-        -RANK[x["severity"]], x["word"] not in waits, -x["raised_ms"], x["asset"], x["rule"],
+        x["word"] in covered, -RANK[x["severity"]], x["word"] not in waits, -x["raised_ms"],
+        x["asset"], x["rule"],
     ))  # fmt: skip
 
 

@@ -179,9 +179,7 @@ class Desk:
 
     @property
     def alarm(self) -> Occurrence:
-        found = self.point.newest
-        assert found is not None
-        return found
+        return list(self.point.open.values())[-1]
 
     @property
     def word(self) -> Word:

@@ -35,12 +35,12 @@ SILENT = row("lift.silent", "L3", word="returned_unacknowledged", active=False, 
 LATCHED = row("gate.open", "G1", severity="blue", word="latched", active=False, latched=True)
 SHELVED = row(
     "lift.noise", "L4", word="shelved", raised_ms=0, active=False, severity="blue",
-    shelf={"t": NOW, "by": "bob", "reason": "works", "until": NOW + 25 * MIN, "once": False},
+    shelf={"t_ms": NOW, "by": "bob", "reason": "works", "until_ms": NOW + 25 * MIN, "once": False},
     title={"zh": "噪声", "en": "Noise"}, text={"zh": "噪声", "en": "Noise"},
 )  # fmt: skip
 OUT = row(
     "lift.door", "L5", word="out_of_service", raised_ms=0, active=False, severity="blue",
-    service={"t": NOW, "by": "bob", "reason": "new door"},
+    service={"t_ms": NOW, "by": "bob", "reason": "new door"},
 )  # fmt: skip
 ROWS = [HOT, SHELVED, TRAPPED, LATCHED, OUT, SILENT]
 

@@ -17,7 +17,8 @@ MIN = 60_000
 
 def alert(t: int, rule: str, severity: str, zh: str, en: str) -> dict[str, Any]:
     return {
-        "type": "alert", "kind": "raised", "t_ms": START + t, "raised_ms": START + t, "since_ms": START + t - 15_000,
+        "type": "alert", "kind": "raised", "t_ms": START + t, "raised_ms": START + t,
+        "since_ms": START + t - 15_000,
         "asset": "R-601", "rule": rule, "severity": severity, "announced": True,
         "word": "unacknowledged", "stale": False, "active": True, "latched": False,
         "title": {"zh": zh, "en": en},
@@ -30,7 +31,8 @@ def frame(*alerts: dict[str, Any]) -> Frame:
     board = Board()
     for one in alerts:
         board.take(one)
-    return Frame(board, worst_first(list(alerts)), START + 8 * 60 * MIN, START, START + 16 * 60 * MIN, 300.0)
+    rows = worst_first(list(alerts))
+    return Frame(board, rows, START + 8 * 60 * MIN, START, START + 16 * 60 * MIN, 300.0)
 
 
 FEED = alert(126 * MIN, "feed", "orange", "A进料中断", "A feed lost")
