@@ -66,6 +66,12 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
     return sorted(found.values(), key=str), problems
 
 
+def named(path: Path, given: Iterable[Path]) -> str:
+    """A rule file's name from the folder on that was given: the same wherever that lies."""
+    above = next((one.parent for one in given if path.is_relative_to(one)), path.parent)
+    return path.relative_to(above).as_posix()
+
+
 def load(paths: Iterable[str | Path], zone: tzinfo = UTC) -> Loaded:
     """Reads files and folders as one pack. `zone` is the site's, for the `start` of tests."""
     files, missing = find(paths)

@@ -23,6 +23,7 @@ from rules.model import SHELVE_AT_MOST, Group, Pack, Plan, Rule
 from rules.records import Change, ChangeKind, Command, Held, Refusal, Transition
 from streams.alarms import ENDS, MAX_OPEN, Book, Key, Occurrence, Point
 from streams.guards import Case, limit_of, refused
+from streams.render import catalogue
 
 #: The class of an asset, None when it is not known.
 ClassOf = Callable[[str], str | None]
@@ -65,7 +66,7 @@ class Alarms:
         self.pack = pack
         self.book = Book()
         self._class_of = class_of
-        self._rules = _catalogue(pack)
+        self._rules = catalogue(pack)
         self._agenda: list[tuple[int, Key]] = []     # instants at which a point has to look …
         self._planned: dict[Key, int] = {}           # … and the one of each; others are out of date
         self._made: list[Change] = []
@@ -116,7 +117,7 @@ class Alarms:
     def activate(self, pack: Pack, t: int) -> list[Change]:
         """A changed pack takes over: what was shelved or out of service of rules that are gone is
         forgotten; alarms, acknowledgements, plans and their clocks stay as they are."""
-        self.pack, self._rules = pack, _catalogue(pack)
+        self.pack, self._rules = pack, catalogue(pack)
         for key in sorted(self.book.points):
             if self.rule(key) is None:
                 point = self.book.points[key]
@@ -364,11 +365,6 @@ class Alarms:
         self._agenda, self._planned = [], {}
         for key in self.book.points:
             self._plan(key)
-
-
-def _catalogue(pack: Pack) -> dict[tuple[str, str], Rule | Group]:
-    rules: dict[tuple[str, str], Rule | Group] = {(rule.id, rule.cls): rule for rule in pack.rules}
-    return rules | {(group.id, ""): group for group in pack.groups}
 
 
 def _cover(point: Point, o: Occurrence) -> Held:

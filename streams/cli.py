@@ -22,6 +22,7 @@ from streams.cli_common import (
     ZoneOption,
     existing,
     fail,
+    instant,
     loaded,
     say,
     say_json,
@@ -84,7 +85,7 @@ def replay(
     existing([data])
     if data.is_dir():
         raise typer.BadParameter(f"{data} is a folder; expected a file of messages")
-    end = _time(until) if until else None
+    end = instant(until, "--until") if until else None
     pack = loaded(rules, zone).pack
     assert pack is not None
     assets = cli_rules.assets_of(inventory, pack) if inventory is not None else ()
@@ -99,20 +100,6 @@ def replay(
             say_json(_plain(transition))
     else:
         _show(outcome.transitions, zone)
-
-
-def _time(text: str) -> int:
-    """A time in ms since 1970, from that number or RFC 3339."""
-    from streams.decode import MS_BELOW, Refuse, time_ms  # noqa: PLC0415 - start-up
-
-    try:
-        t = int(text) if text.lstrip("-").isdecimal() else time_ms(text)
-        if abs(t) < MS_BELOW:
-            return t
-    except (Refuse, ValueError):
-        pass
-    expected = "ms since 1970 or RFC 3339 with an offset, as 2026-03-01T06:00:00Z"
-    raise typer.BadParameter(f"--until {text!r}: expected {expected}")
 
 
 def _plain(transition: Transition) -> dict[str, object]:

@@ -6,7 +6,7 @@ Exit codes as everywhere: 1 also when any order was refused; each refusal is tol
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -148,13 +148,14 @@ def show(alarms: Alarms = None, *, where: Where, as_json: JsonOption = False) ->
 @spread_out
 def activate(paths: RulePaths, *, where: Where, by: By, as_json: JsonOption = False) -> None:
     """Have these rules take effect in a running `tocsin run`, in place of those it has."""
+    from rules.load import named  # noqa: PLC0415 - start-up
     from streams.run.client import ClientError  # noqa: PLC0415 - start-up
 
     author(by)
     texts = loaded(paths).sources
     client = where.client()
     try:
-        files = [(_name(Path(path), paths), text) for path, text in texts.items()]
+        files = [(named(Path(path), paths), text) for path, text in texts.items()]
         result = client.activate(files, by)
     except ClientError as error:
         raise fail(str(error)) from None
@@ -164,12 +165,6 @@ def activate(paths: RulePaths, *, where: Where, by: By, as_json: JsonOption = Fa
         raise fail(f"the rules were not activated: {result.get('why', '')}")
     if not as_json:
         _tell_activated(result)
-
-
-def _name(path: Path, given: Sequence[Path]) -> str:
-    """A rule file's name from the folder on that was given, as `tocsin run --rules` names it."""
-    above = next((one.parent for one in given if path.is_relative_to(one)), path.parent)
-    return path.relative_to(above).as_posix()
 
 
 def _tell_activated(result: Result) -> None:

@@ -40,6 +40,20 @@ def existing(paths: Sequence[Path]) -> list[Path]:
     return list(paths)
 
 
+def instant(text: str, option: str) -> int:
+    """A time in ms since 1970, from that number or RFC 3339. Anything else is wrong usage."""
+    from streams.decode import MS_BELOW, Refuse, time_ms  # noqa: PLC0415 - start-up
+
+    try:
+        t = int(text) if text.lstrip("-").isdecimal() else time_ms(text)
+        if abs(t) < MS_BELOW:
+            return t
+    except (Refuse, ValueError):
+        pass
+    expected = "ms since 1970 or RFC 3339 with an offset, as 2026-03-01T06:00:00Z"
+    raise typer.BadParameter(f"{option} {text!r}: expected {expected}")
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli_common import USAGE, Language, LanguageOption, fail, say_json
+from streams.cli_common import USAGE, Language, LanguageOption, fail, instant, say_json
 
 if TYPE_CHECKING:
     from streams.kpi import Report
@@ -46,7 +46,8 @@ def kpi(
     from streams.run.journal import DATABASE  # noqa: PLC0415 - start-up
     from streams.store import Store, StoreError  # noqa: PLC0415 - start-up
 
-    low, high = _instant(begin, "--from"), _instant(to, "--to")
+    low = instant(begin, "--from") if begin else None
+    high = instant(to, "--to") if to else None
     try:
         with (
             Store(ledger / DATABASE, readonly=True) as store,
@@ -67,22 +68,6 @@ def kpi(
         from streams.cli_kpi_tables import show  # noqa: PLC0415 - start-up
 
         show(found, lang.value)
-
-
-def _instant(text: str, option: str) -> int | None:
-    """A time in ms since 1970, from that number or RFC 3339. None: not given."""
-    from streams.decode import MS_BELOW, Refuse, time_ms  # noqa: PLC0415 - start-up
-
-    if not text:
-        return None
-    try:
-        t = int(text) if text.lstrip("-").isdecimal() else time_ms(text)
-        if abs(t) < MS_BELOW:
-            return t
-    except (Refuse, ValueError):
-        pass
-    expected = "ms since 1970 or RFC 3339 with an offset, as 2026-03-01T06:00:00Z"
-    raise typer.BadParameter(f"{option} {text!r}: expected {expected}")
 
 
 def _contents(store: Store) -> Generator[dict[str, Any]]:

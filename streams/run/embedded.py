@@ -16,10 +16,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.files import RecordingError
-from rules.load import find, load
+from rules.load import load, named
 from rules.model import Pack
 from streams.channels import load as load_channels
-from streams.duty import Edition
+from streams.duty import Edition, pack_hash
 from streams.notices import Channel
 from streams.run.journal import DATABASE, JournalError, opened
 from streams.run.loop import Loop, RunSettings, Stopped
@@ -115,14 +115,8 @@ def _edition(paths: tuple[Path, ...]) -> Edition:
     if loaded.pack is None:
         wrong = [str(problem) for problem in loaded.problems if problem.kind == "error"]
         raise UsageError("\n".join([f"{len(wrong)} error(s) in the rules:", *wrong]))
-    found, _ = find(paths)
-    return Edition.of([(_named(path, paths), path.read_bytes()) for path in found])
-
-
-def _named(path: Path, paths: tuple[Path, ...]) -> str:
-    """A rule file's name that is the same wherever the folder lies."""
-    above = next((given.parent for given in paths if path.is_relative_to(given)), path.parent)
-    return path.relative_to(above).as_posix()
+    texts = [(named(Path(path), paths), text.encode()) for path, text in loaded.sources.items()]
+    return Edition(loaded.pack, tuple(texts), pack_hash(texts))
 
 
 def _source(settings: RunSettings, pack: Pack) -> Source:
