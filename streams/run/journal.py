@@ -47,13 +47,22 @@ class Journal:
             self._tail = deque(self.store.records(after=max(0, n - 1)))
             self._chain = Chain()
             if n:
-                last = self._tail.popleft()
-                self._chain = Chain(last.n, last.hash)
+                self._chain = self._after(n)
             self._alerts = AlertsFile(folder / ALERTS)
             self._alerts.write(self.store.records(after=self._alerts.last))
         except BaseException:
             self.store.close()
             raise
+
+    def _after(self, n: int) -> Chain:
+        """A chain that goes on after the snapshot's last record."""
+        if not self._tail or self._tail[0].n != n:
+            raise JournalError(
+                f"{self.folder}: record {n} is missing from the ledger, the snapshot is of after it; "
+                "`tocsin ledger verify` says more. Choose another folder with --ledger"
+            )
+        last = self._tail.popleft()
+        return Chain(last.n, last.hash)
 
     def _own(self, identity: str) -> None:
         owner = self.store.fact("source")

@@ -51,6 +51,16 @@ def test_another_story_after_a_crash_is_refused(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_ledger_without_the_record_that_its_snapshot_is_of_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "demo")
+    journal.write(CONTENTS[:2])
+    journal.save(100, b"state")
+    journal.store._db.execute("DELETE FROM ledger WHERE n = 2")
+    journal.close()
+    with pytest.raises(JournalError, match=r"record 2 is missing.*ledger verify"):
+        Journal(tmp_path, "demo")
+
+
 @pytest.mark.parametrize("cut", [1, 20, 60, 10_000])
 def test_alerts_lost_by_a_crash_are_made_good_from_the_ledger(tmp_path: Path, cut: int) -> None:
     journal = Journal(tmp_path, "demo")
