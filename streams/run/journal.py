@@ -58,7 +58,7 @@ class Journal:
         """A chain that goes on after the snapshot's last record."""
         if not self._tail or self._tail[0].n != n:
             raise JournalError(
-                f"{self.folder}: record {n} is missing from the ledger, the snapshot is of after it; "
+                f"{self.folder}: record {n} is missing from the ledger, which its snapshot is of; "
                 "`tocsin ledger verify` says more. Choose another folder with --ledger"
             )
         last = self._tail.popleft()
