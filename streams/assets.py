@@ -81,6 +81,15 @@ class Assets:
         """The overrides that the inventory gives, as written."""
         return self._overrides.get(index, _NO_OVERRIDES)
 
+    def given(self, index: int) -> Asset | None:
+        """What the inventory says of an asset, None of one that was only heard of."""
+        if not self._listed[index]:
+            return None
+        cls = self.classes[self._cls[index]]
+        return Asset(
+            self.ids[index], cls, dict(self.attributes(index)), dict(self.overrides(index))
+        )
+
     def add(self, asset: Asset) -> int:
         """Enter an asset of the inventory, or new attributes of one; its index.
 

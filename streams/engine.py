@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rules import layout as k
 from rules import vm
 from rules.model import Asset, Pack
 from rules.records import Command, Message, Refusal, Transition
-from streams import snapshot
 from streams.activate import Activation, carry_over
 from streams.assets import Assets
 from streams.intake import Batch, Intake
@@ -48,32 +48,51 @@ class Engine:
         self._row_of = np.zeros(0, np.int32)    # the same as an array, made anew when it grew
         self.owners: list[list[int]] = [[] for _ in self.plants]     # class -> row -> asset
         self.started: int | None = None
-        self.inventory = len(inventory)
         for asset in inventory:
             self.assets.add(asset)
-        self._enrol(inventory)
+        self.enrol()
         if start is not None:
-            self._start(start)
+            self.start(start)
 
-    def _enrol(self, given: Sequence[Asset] = ()) -> None:
+    def enrol(self) -> None:
         """Gives a row to every asset that has none yet."""
-        fresh: list[list[Asset | None]] = [[] for _ in self.plants]
-        for number in range(len(self.rows), len(self.assets.ids)):
-            cls = int(self.assets.cls[number])
-            self.rows.append(len(self.owners[cls]))
-            self.owners[cls].append(number)
-            fresh[cls].append(given[number] if number < len(given) else None)
-        for plant, assets in zip(self.plants, fresh, strict=True):
-            if assets:
-                plant.add(assets)
+        fresh: list[list[int]] = [[] for _ in self.plants]
+        for number in range(len(self.rows), len(self.assets)):
+            fresh[self.assets.cls[number]].append(number)
+            self.rows.append(-1)
+        for plant, owners, numbers in zip(self.plants, self.owners, fresh, strict=True):
+            rows = plant.add([self.assets.given(number) for number in numbers]) if numbers else []
+            owners.extend([-1] * (plant.count - len(owners)))
+            for number, row in zip(numbers, rows, strict=True):
+                self.rows[number], owners[row] = row, number
 
-    def _start(self, at: int) -> None:
-        """The inventory's assets begin."""
-        if self.started is not None:
-            return
-        self.started = at
-        for number in range(self.inventory):
-            self.plants[int(self.assets.cls[number])].start(self.rows[number], at)
+    def places(self, numbers: Sequence[int]) -> npt.NDArray[np.int64]:
+        """The rows of assets, each in its class's plant."""
+        return np.array([self.rows[number] for number in numbers], np.int64)
+
+    def start(self, at: int) -> None:
+        """The inventory's assets begin, unless they have begun."""
+        if self.started is None:
+            self.started = at
+            self.begin(np.nonzero(self.assets.listed)[0].tolist())
+
+    def begin(self, numbers: Iterable[int]) -> None:
+        """These assets begin, when those of the inventory did."""
+        assert self.started is not None
+        for number in numbers:
+            self.plants[self.assets.cls[number]].start(self.rows[number], self.started)
+
+    def touched(self) -> npt.NDArray[np.int64]:
+        """The assets whose state may have changed since the last call, by number, ascending.
+
+        How far the clock has come is no asset's state: a tick touches only those that it ran.
+        """
+        found = [
+            owners[row]
+            for plant, owners in zip(self.plants, self.owners, strict=True)
+            for row in plant.take_touched().tolist()
+        ]
+        return np.sort(np.array(found, np.int64))
 
     # In ---------------------------------------------------------------------------------------
 
@@ -85,8 +104,8 @@ class Engine:
         """Takes a batch of messages in their order of arrival."""
         if not len(batch.t):
             return []
-        self._enrol()
-        self._start(int(batch.t.min()))
+        self.enrol()
+        self.start(int(batch.t.min()))
         found: list[Transition] = []
         cls = self.assets.cls[batch.asset]
         if len(self._row_of) != len(self.rows):
@@ -102,7 +121,7 @@ class Engine:
 
     def tick(self, now: int) -> list[Transition]:
         """The system's clock stands at `now`: the instants before it less the lateness run."""
-        self._start(now)
+        self.start(now)
         found: list[Transition] = []
         for number, plant in enumerate(self.plants):
             at = now - plant.cls.lateness
@@ -112,7 +131,7 @@ class Engine:
 
     def run_until(self, t: int) -> list[Transition]:
         """Runs all instants up to and with `t`."""
-        self._start(t)
+        self.start(t)
         found: list[Transition] = []
         for number, plant in enumerate(self.plants):
             found += self._run(number, advance(plant.due_before((t + 1) * 8), (t + 1) * 8))
@@ -133,11 +152,11 @@ class Engine:
 
     def command(self, command: Command, t: int) -> Outcome:
         """Carries out a command of an asset; the instants before `t` run first."""
-        self._start(t)
+        self.start(t)
         number = self.assets.index(command.asset)
         if number is None:
             return Refusal(f"unknown asset {command.asset!r}"), []
-        self._enrol()
+        self.enrol()
         cls, row = int(self.assets.cls[number]), self.rows[number]
         found = self._run(cls, job(vm.J_ADVANCE, row, t * 8))
         if command.kind == "set":
@@ -185,7 +204,7 @@ class Engine:
 
         Assets of a class that is gone are forgotten, with their alarms cleared.
         """
-        self._enrol()
+        self.enrol()
         found: list[Transition] = []
         for number, plant in enumerate(self.plants):
             found += self._run(number, advance(plant.due_before(t * 8), t * 8))
@@ -195,6 +214,7 @@ class Engine:
         for plant, owners in zip(self.plants, self.owners, strict=True):
             to = fresh.get(plant.cls.name, Plant(programs.without(plant.cls), plant.cls.name))
             done.append(carry_over(plant, to, t, [self.assets.ids[n] for n in owners]))
+            to.clear(plant.spare)
         self._readdress(pack, programs, list(fresh.values()))
         return Activation(
             tuple(name for one in done for name in one.anew),
@@ -202,67 +222,39 @@ class Engine:
             tuple(in_order([*found, *(tr for one in done for tr in one.transitions)])),
         )
 
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Takes these assets out; the others are numbered anew."""
+        gone: list[list[int]] = [[] for _ in self.plants]
+        for number in set(numbers):
+            cls, row = self.assets.cls[number], self.rows[number]
+            gone[cls].append(row)
+            self.owners[cls][row] = -1
+        for plant, rows in zip(self.plants, gone, strict=True):
+            plant.clear(rows)
+        self._readdress(self.pack, self.programs, self.plants)
+
     def _readdress(self, pack: Pack, programs: Programs, plants: list[Plant]) -> None:
-        """Takes the plants of a new pack, and numbers their assets anew."""
+        """Takes the plants of a pack, and numbers their assets anew."""
         old, owners = self.assets, self.owners
         at = {plant.cls.name: i for i, plant in enumerate(self.plants)}
         self.pack, self.programs, self.plants = pack, programs, plants
-        self.assets, self.rows, self.owners = Assets(pack), [], [[] for _ in plants]
+        self.assets, self.rows = Assets(pack), []
+        self.owners = [[-1] * plant.count for plant in plants]
         self._row_of = np.zeros(0, np.int32)
-        self.inventory = 0
         places = sorted(
             (number, cls, row)
             for cls, plant in enumerate(plants) if plant.cls.name in at
-            for row, number in enumerate(owners[at[plant.cls.name]])
+            for row, number in enumerate(owners[at[plant.cls.name]]) if number >= 0
         )  # fmt: skip
         for number, cls, row in places:
             given = plants[cls].given.get(row)
             if given is not None:
                 self.assets.add(given)
-                self.inventory += 1
             else:
                 self.assets.hear(old.ids[number], cls)
-            self.owners[cls].append(len(self.rows))
+            self.owners[cls][row] = len(self.rows)
             self.rows.append(row)
         self.intake = Intake(pack, self.assets)
-
-    # Snapshots --------------------------------------------------------------------------------
-
-    def snapshot(self) -> bytes:
-        """All state, to be restored under the same pack and zone."""
-        self._enrol()
-        return snapshot.encode({
-            "format": snapshot.FORMAT, "zone": self.zone, "started": self.started,
-            "inventory": self.inventory, "assets": self.assets.ids,
-            "classes": [list(self.pack.classes)[c] for c in self.assets.cls.tolist()],
-            "plants": {plant.cls.name: snapshot.dump_plant(plant) for plant in self.plants},
-        })  # fmt: skip
-
-    @classmethod
-    def restore(
-        cls, pack: Pack, data: bytes, zone: str = "UTC", programs: Programs | None = None
-    ) -> Engine:
-        """The engine as it was. Raises SnapshotError if the bytes are damaged, or of another pack
-        or zone."""
-        held = snapshot.decode(data)
-        if held["zone"] != zone or set(held["plants"]) != set(pack.classes):
-            raise snapshot.SnapshotError("the snapshot is of other classes or another time zone")
-        engine = cls(pack, zone, programs=programs)
-        for plant in engine.plants:
-            snapshot.load_plant(plant, held["plants"][plant.cls.name])
-        counts = [0] * len(engine.plants)
-        for asset, name in zip(held["assets"], held["classes"], strict=True):
-            number = list(pack.classes).index(name)
-            given = engine.plants[number].given.get(counts[number])
-            if given is not None:
-                engine.assets.add(given)
-            else:
-                engine.assets.hear(asset, number)
-            engine.owners[number].append(len(engine.rows))
-            engine.rows.append(counts[number])
-            counts[number] += 1
-        engine.inventory, engine.started = held["inventory"], held["started"]
-        return engine
 
     # Out --------------------------------------------------------------------------------------
 

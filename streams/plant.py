@@ -6,8 +6,11 @@ and hands jobs to the interpreter (rules.vm).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,7 @@ from rules import vm
 from rules.compile import S_CELLS, S_PIECES, S_POOL, S_SLOTS, Compiled, compile_class
 from rules.memory import Memory
 from rules.model import Asset, AssetClass, Attribute, Pack, Rule
+from streams import parcels_layout as lay
 from streams.zone import offsets
 
 OUT_ROWS = 4_096     # transitions that one call of the interpreter hands back at most, and some
@@ -79,10 +83,22 @@ class Programs:
             self._classes[cls] = made
         return self._classes[cls]
 
-
     def without(self, cls: AssetClass) -> Programs:
         """Programs for a class that is gone: it has no rules any more."""
         return Programs(Pack({cls.name: cls}, (), (), {}), self.zone)
+
+
+def fingerprint(compiled: Compiled) -> str:
+    """What a class's state depends on: programs, layout, signals, the names of rules. Of the
+    registers, those that nothing writes to: the constants."""
+    program, given = compiled.program, len(compiled.cls.signals) + len(compiled.attributes)
+    constants = np.delete(program.reg, np.union1d(np.arange(given), program.code[:, k.DST]))
+    digest = hashlib.sha256()
+    for table in program._replace(reg=constants):
+        digest.update(np.ascontiguousarray(table).tobytes())
+    named = (list(compiled.cls.signals), list(compiled.index), list(compiled.attributes))
+    digest.update(repr((k.WINDOW_SAMPLES, named, compiled.texts, compiled.width)).encode())
+    return digest.hexdigest()
 
 
 class Plant:
@@ -93,7 +109,9 @@ class Plant:
         self.cls: AssetClass = programs.pack.classes[cls]
         self._use(programs.of(cls))
         self.count = 0
+        self.spare: list[int] = []             # rows below count that were given back
         self.given: dict[int, Asset] = {}      # row -> what an inventory said of it
+        self.touched = np.zeros(0, np.bool_)   # row -> changed since it was last asked
         self.variants: list[Rule] = []
         self._variant: dict[tuple[str, str], int] = {}
         self.memory = self._memory(0)
@@ -101,6 +119,10 @@ class Plant:
     def _use(self, compiled: Compiled) -> None:
         self.compiled = compiled
         self.cells = int(compiled.program.scalars[S_CELLS])
+        self.widths, self.windows = lay.widths(compiled), lay.windows(compiled)
+        self.empty = compiled.initial      # a new asset's row, as far as no variant has a say
+        if compiled.variants:
+            self.empty = lay.blank(self.programs.of(self.cls.name), self.widths)
         rows = compiled.program.rules
         self._shown: list[int] = (rows[:, k.R_PIECE_END] - rows[:, k.R_PIECE]).tolist()
 
@@ -109,32 +131,39 @@ class Plant:
     def _memory(self, rows: int, pool: int = 0) -> Memory:
         """Empty memory for so many rows."""
         compiled, program = self.compiled, self.compiled.program
-        signals, slots = len(self.cls.signals), int(program.scalars[S_SLOTS])
-        rules = len(compiled.index) + int(program.scalars[S_CELLS])
+        slots = int(program.scalars[S_SLOTS])
+        rules = len(compiled.index) + self.cells
         pool = max(pool, k.WINDOW_SAMPLES + int(program.scalars[S_POOL]) * vm.MAX_BLOCK)
         out = OUT_ROWS + 4 * vm.MAX_PASSES * (rules + 1)
-        never = k.FOREVER * 8
-        times = np.full((rows, k.TIME_COLUMNS), k.NEVER, np.int64)
-        times[:, k.SOONEST], times[:, k.MARK] = never, 0
         heads = np.array([k.WINDOW_SAMPLES] + [-1] * 32 + [k.NEVER, 0, 0, 0], np.int64)
-        varied = rows if self.variants else 1
         return Memory(
-            val=np.tile(program.default, (rows, 1)),
-            raw=np.tile(program.default, (rows, 1)),
-            newest=np.full((rows, signals), k.NEVER, np.int64),
-            seen=np.full((rows, signals), k.NEVER, np.int64),
-            flag=np.zeros((rows, signals), np.uint8),
-            state=np.tile(compiled.initial, (rows, 1)),
-            due=np.full((rows, rules + 1), never, np.int64),
-            times=times,
-            attr=np.full((rows, len(compiled.attributes)), np.nan),
-            variant=np.tile(np.arange(rules, dtype=np.int32), (varied, 1)),
+            **self.blank(rows),
             pool=np.empty(pool),
             heads=heads,
             out=np.zeros((out, k.OUT_WIDTH), np.int64),
             values=np.full((out, int(program.scalars[S_PIECES])), np.nan),
             scratch=np.zeros((4, max(slots, rules) + 1), np.uint8),
         )
+
+    def blank(self, rows: int) -> dict[str, npt.NDArray[Any]]:
+        """The tables of rows that know nothing yet."""
+        compiled, program = self.compiled, self.compiled.program
+        signals, rules = len(self.cls.signals), len(compiled.index) + self.cells
+        times = np.full((rows, k.TIME_COLUMNS), k.NEVER, np.int64)
+        times[:, k.SOONEST], times[:, k.MARK] = k.FOREVER * 8, 0
+        varied = rows if self.variants else 1
+        return {
+            "val": np.tile(program.default, (rows, 1)),
+            "raw": np.tile(program.default, (rows, 1)),
+            "newest": np.full((rows, signals), k.NEVER, np.int64),
+            "seen": np.full((rows, signals), k.NEVER, np.int64),
+            "flag": np.zeros((rows, signals), np.uint8),
+            "state": np.tile(compiled.initial, (rows, 1)),
+            "due": np.full((rows, rules + 1), k.FOREVER * 8, np.int64),
+            "times": times,
+            "attr": np.full((rows, len(compiled.attributes)), np.nan),
+            "variant": np.tile(np.arange(rules, dtype=np.int32), (varied, 1)),
+        }
 
     ROWS = ("val", "raw", "newest", "seen", "flag", "state", "due", "times", "attr")
 
@@ -147,40 +176,74 @@ class Plant:
         n = self.count
         for name in self.ROWS + (("variant",) if self.variants else ()):
             getattr(fresh, name)[:n] = getattr(self.memory, name)[:n]
-        self.memory = fresh._replace(
-            pool=self.memory.pool, heads=self.memory.heads, variant=fresh.variant
-        )
+        self.memory = fresh._replace(pool=self.memory.pool, heads=self.memory.heads)
+        self.touched = np.concatenate([self.touched, np.zeros(len(fresh.times) - have, np.bool_)])
 
-    def add(self, assets: Sequence[Asset | None]) -> None:
-        """New rows, in order; attributes from the inventory (None: heard of otherwise), else the
-        defaults. Assets with overrides are added before anything runs."""
-        own = [self._variants_of(asset) for asset in assets]
-        if len(self.variants) > len(self.compiled.variants):
-            self._use(self.programs.of(self.cls.name, self.variants))
-            self.memory = self._memory(0)
-        self.reserve(self.count + len(assets))
-        for asset, variants in zip(assets, own, strict=True):
-            row = self.count
-            self.count += 1
-            if asset is not None:
-                self.given[row] = asset
+    def add(self, assets: Sequence[Asset | None]) -> list[int]:
+        """Rows for these assets, in order; those that were given back are used first. Attributes
+        come from the inventory (None: heard of otherwise), else from the defaults."""
+        own = self.make_room(assets)
+        again = min(len(self.spare), len(assets))
+        after = self.count + len(assets) - again
+        rows = [self.spare.pop() for _ in range(again)] + list(range(self.count, after))
+        self.reserve(after)
+        self.count = after
+        self.memory.attr[rows] = self._attributes({})
+        self.touched[rows] = True
+        for row, asset, variants in zip(rows, assets, own, strict=True):
+            if asset is None:
+                continue
+            self.given[row] = asset
+            if asset.attributes:
+                self.memory.attr[row] = self._attributes(asset.attributes)
             for rule, number in variants.items():
                 self.memory.variant[row, self.compiled.index[rule]] = self.compiled.variants[number]
-            self._fill(row)
+        return rows
+
+    def clear(self, rows: Sequence[int]) -> None:
+        """Takes rows back: their rings too; the next assets to come get them."""
+        at = np.array(rows, np.int64)
+        for row in rows:
+            self.given.pop(row, None)
+        held = self.memory.state[at[:, None], self.windows + k.R_CAP].astype(np.int64)
+        blocks = self.memory.state[at[:, None], self.windows + k.R_BLOCK].astype(np.int64)
+        for capacity in np.unique(held[held > 0]):
+            self._free(blocks[held == capacity], int(capacity).bit_length() - 1)
+        for name, table in self.blank(len(at)).items():
+            if name != "variant" or self.variants:
+                getattr(self.memory, name)[at] = table
+        self.touched[at] = False
+        self.spare += rows
+
+    def _widen(self) -> None:
+        """Takes in variants that are new; what rows know moves to the wider layout."""
+        old, memory, n = self.widths, self.memory, self.count
+        self._use(self.programs.of(self.cls.name, self.variants))
+        fresh = self._memory(len(memory.times), len(memory.pool))
+        for name in self.ROWS:
+            if name not in ("state", "attr"):
+                getattr(fresh, name)[:n] = getattr(memory, name)[:n]
+        source, target = lay.moves(old, self.widths)
+        fresh.state[:n, target] = memory.state[:n, source]
+        fresh.variant[:n] = memory.variant[: max(n, 1)]
+        self.memory = fresh._replace(pool=memory.pool, heads=memory.heads)
+        fresh.attr[:n] = self._attributes({})
+        for row, asset in self.given.items():
+            fresh.attr[row] = self._attributes(asset.attributes)
 
     def start(self, row: int, at: int) -> None:
         """An inventory's asset begins: every rule looks at that instant, and silence counts."""
         memory = self.memory
+        self.touched[row] = True
         memory.times[row, [k.HEARD, k.CLOCK]] = at
         memory.due[row, :-1] = at * 8 + k.FUNCTION
         memory.due[row, -1] = at * 8 + k.STALENESS
         memory.times[row, k.SOONEST] = at * 8 + k.FUNCTION
 
-    def _fill(self, row: int) -> None:
-        asset = self.given.get(row)
-        given: Mapping[str, float | str] = asset.attributes if asset is not None else {}
-        for name, column in self.compiled.attributes.items():
-            self.memory.attr[row, column] = self._attribute(self.cls.attributes[name], given)
+    def _attributes(self, given: Mapping[str, float | str]) -> list[float]:
+        """A row of attributes, in the order of their columns."""
+        return [self._attribute(self.cls.attributes[name], given)
+                for name in self.compiled.attributes]
 
     def _attribute(self, of: Attribute, given: Mapping[str, float | str]) -> float:
         """An attribute as a number: a code, 0/1, the number of a text; NaN where it has none."""
@@ -203,6 +266,15 @@ class Plant:
 
     # Overrides --------------------------------------------------------------------------------
 
+    def make_room(self, assets: Sequence[Asset | None]) -> list[dict[str, int]]:
+        """Sees to it that rows have room for the variants that these assets make of rules: of
+        each asset, rule -> number in `variants`. Raises rules.errors.Refused for an override that
+        means nothing."""
+        own = [self._variants_of(asset) for asset in assets]
+        if len(self.variants) > len(self.compiled.variants):
+            self._widen()
+        return own
+
     def _variants_of(self, asset: Asset | None) -> dict[str, int]:
         """Rule -> number of the variant that an asset's overrides make of it."""
         found: dict[str, int] = {}
@@ -216,8 +288,8 @@ class Plant:
             }
             name = (rule.id, repr(sorted(own.items(), key=lambda item: item[0])))
             if own and name not in self._variant:
-                self._variant[name] = len(self.variants)
                 self.variants.append(self.programs.pack.variant(rule, own))
+                self._variant[name] = len(self.variants) - 1
             if own:
                 found[rule.id] = self._variant[name]
         return found
@@ -236,6 +308,7 @@ class Plant:
         """Runs jobs; returns the outgoing tables (see rules.vm) in order."""
         tables = []
         at = 0
+        self.touched[jobs.asset] = True
         while True:
             at, written, why = vm.drive(
                 self.compiled.program, self.memory, jobs.kind, jobs.asset, jobs.when, jobs.arg,
@@ -249,6 +322,42 @@ class Plant:
                 self.deepen()
             elif why == vm.DONE:
                 return tables
+
+    def take_touched(self) -> npt.NDArray[np.int64]:
+        """The rows that were added, started or run since the last call."""
+        rows = np.nonzero(self.touched)[0]
+        self.touched[rows] = False
+        return rows
+
+    @cached_property
+    def mark(self) -> str:
+        """What of the pack the state of all plants of this class has in common."""
+        return fingerprint(self.programs.of(self.cls.name))
+
+    # The pool ---------------------------------------------------------------------------------
+
+    def allocate(self, powers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Blocks of 2 ** powers entries each, as rules.ring gives them out; deepens the pool."""
+        while self.memory.heads[0] + int((2 << powers).sum()) > len(self.memory.pool):
+            self.deepen()
+        pool, heads = self.memory.pool, self.memory.heads
+        blocks = np.empty(len(powers), np.int64)
+        for power in np.unique(powers):
+            wanted = np.nonzero(powers == power)[0]
+            freed: list[int] = []
+            while len(freed) < len(wanted) and heads[power + 1] >= 0:
+                freed.append(int(heads[power + 1]))
+                heads[power + 1] = int(pool[freed[-1]])
+            anew = np.arange(len(wanted) - len(freed)) * (2 << power)
+            blocks[wanted] = np.concatenate([np.array(freed, np.int64), heads[0] + anew])
+            heads[0] += len(anew) * (2 << power)
+        return blocks
+
+    def _free(self, blocks: npt.NDArray[np.int64], power: int) -> None:
+        heads = self.memory.heads
+        self.memory.pool[blocks[:-1]] = blocks[1:]
+        self.memory.pool[blocks[-1]] = heads[power + 1]
+        heads[power + 1] = blocks[0]
 
     def deepen(self) -> None:
         """Doubles the pool of rings."""

@@ -13,6 +13,7 @@ import msgspec
 
 from rules.model import Asset, Attribute, Pack
 from rules.records import Command, Message, Refusal, Transition
+from streams import parcels
 from streams.activate import Activation
 from streams.engine import Engine, in_order
 from streams.groups import Groups
@@ -147,7 +148,7 @@ class Site:
     def snapshot(self) -> bytes:
         """All state; scheduled commands are not part of it."""
         rows = [[x.id, x.cls, x.attributes, x.overrides] for x in self._inventory]
-        return msgspec.msgpack.encode([self.engine.snapshot(), self.groups.state(), rows])
+        return msgspec.msgpack.encode([parcels.snapshot(self.engine), self.groups.state(), rows])
 
     @classmethod
     def restore(cls, pack: Pack, data: bytes, zone: str = "UTC") -> Site:
@@ -160,7 +161,7 @@ class Site:
                     raise ValueError("not the snapshot of a site")
         except (msgspec.DecodeError, TypeError) as error:
             raise ValueError(f"not the snapshot of a site: {error}") from None
-        site = cls(pack, zone, inventory, engine=Engine.restore(pack, engine, zone))
+        site = cls(pack, zone, inventory, engine=parcels.restore(pack, engine, zone))
         site.groups.restore(groups)
         return site
 

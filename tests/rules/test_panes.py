@@ -20,6 +20,7 @@ from rules.load import load_texts
 from rules.model import Pack
 from rules.records import Message
 from streams.engine import Engine
+from streams.parcels import restore, snapshot
 
 Floats = npt.NDArray[np.float64]
 SMALL = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]
@@ -258,7 +259,7 @@ def test_a_snapshot_of_panes_goes_on_as_if_nothing_had_been() -> None:
     engine = Engine(pack(*windows))
     engine.messages(every[:half])
     assert any(coarse(engine))
-    again = Engine.restore(pack(*windows), engine.snapshot())
+    again = restore(pack(*windows), snapshot(engine))
     assert coarse(again) == coarse(engine)
     expected = looked(engine, every[half:])
     assert len(expected) == len(looks)

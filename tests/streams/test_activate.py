@@ -10,6 +10,7 @@ from rules.load import load
 from rules.model import Asset, Pack
 from rules.records import Message
 from streams.engine import Engine
+from streams.parcels import restore, snapshot
 
 BASE = """
 classes:
@@ -116,5 +117,5 @@ def test_snapshots_of_an_activated_pack_fit(tmp_path: Path) -> None:
     engine = running(tmp_path)
     edited = pack(tmp_path, BASE.replace("when: p", "when: p and x < 5"))
     engine.activate(edited, 5_000)
-    again = Engine.restore(edited, engine.snapshot())
+    again = restore(edited, snapshot(engine))
     assert again.run_until(60_000) == engine.run_until(60_000)
