@@ -17,6 +17,7 @@ class Seen:
 
     seq: int = 0
     told: bool = False
+    heard: bool = False          # told of this raise; another one within its ms has the same id
     over: bool = False           # cleared
     holds: int = 0               # severity up to which it is acknowledged
     clocks: dict[str, int] = field(default_factory=dict)
@@ -87,7 +88,8 @@ class Reader:
         if change.kind in ENDS:
             assert change.announced == o.told, "an end is announced if the alarm was"
         if change.kind == "raised":
-            assert not o.told or change.t == change.raised, "announced once"
+            assert not o.heard or change.t == change.raised, "announced once"
+            o.heard = change.announced
         self._clocks(o, change)
         self._attention(o, change)
         o.told |= change.announced

@@ -6,6 +6,7 @@ from typing import Any
 
 from rules.model import Asset
 from rules.records import Command, CommandKind, Message
+from streams.contents import Content
 from streams.duty import Duty, Edition
 from tests.streams.alarm_kit import MIN, S
 
@@ -36,17 +37,15 @@ class Story:
         self.records += self.duty.play([Message(asset, self.cls, t, dict(values))], t)
         return self
 
-    def order(
-        self, kind: CommandKind, rule: str, asset: str = "P1", **more: Any  # noqa: ANN401 - of any kind
-    ) -> dict[str, Any]:
+    def order(self, kind: CommandKind, rule: str, asset: str = "P1", **more: object) -> Content:
         """Somebody orders something at the next instant; the result."""
         self.requests += 1
-        said = {"by": "ana", "reason": "because", "request": f"r{self.requests}", **more}
-        answer, made = self.duty.command(Command(kind, rule, asset, **said))
+        said: dict[str, Any] = {"by": "ana", "reason": "because", "request": f"r{self.requests}"}
+        answer, made = self.duty.command(Command(kind, rule, asset, **(said | more)))
         self.records += made
         return answer
 
-    def does(self, kind: CommandKind, rule: str, asset: str = "P1", **more: Any) -> Story:  # noqa: ANN401 - too
+    def does(self, kind: CommandKind, rule: str, asset: str = "P1", **more: object) -> Story:
         """Orders what has to be accepted."""
         answer = self.order(kind, rule, asset, **more)
         assert answer["result"] == "accepted", answer["why"]
