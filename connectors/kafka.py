@@ -1,0 +1,303 @@
+"""Kafka for administration, tools and the console: small, blocking, with a limit on every wait.
+
+    KafkaError
+    ├── LinkError      no broker answers, or not in time: try again
+    ├── DeniedError    who we are, or what we may do: see the settings and the rights
+    └── RefusedError   a broker will not do what was asked, and says why
+
+`settings` are what a client of kafka-python is made with (addresses, security). No exception of the
+library comes through, and its log shows no secret. What must be fast reads by another way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import errors as library
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.net.compat import KafkaNetClient
+
+TIMEOUT_S = 10.0   # without an answer, without progress
+PENDING = 10_000   # records sent and not yet acknowledged
+_POLL_MS = 200
+_RECORD_BYTES = 8 << 20
+_NO_TOPIC, _EXISTS = 3, 36  # error codes
+
+_DENIED = (
+    library.AuthorizationError, library.SaslAuthenticationFailedError,
+    library.UnsupportedSaslMechanismError, library.IllegalSaslStateError,
+)  # fmt: skip
+_DENIED_WORDS = re.compile("CERTIFICATE|" + "|".join(error.__name__ for error in _DENIED[1:]))
+_LINK = (library.RetriableError, library.BrokerNotAvailableError, OSError)
+
+
+class _Complaints(logging.Handler):
+    """Keeps why a connection failed: the library tells that to its log only. (At DEBUG the log
+    would hold what clients are made with, passwords among it, so it ends here.)"""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last = ""
+        log = logging.getLogger("kafka")
+        log.setLevel(logging.WARNING)
+        log.propagate = False
+        log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes the reason out of a line, unless it says less than the one before."""
+        text = record.getMessage()
+        found = re.match(r"Bootstrap connection to \S+ failed: (.*?)(?: \(backoff .*)?$", text)
+        if found is None or _DENIED_WORDS.search(self.last):
+            return
+        if not self.last or ("Timeout" not in found[1] and "TimedOut" not in found[1]):
+            self.last = found[1]
+
+
+_complaints = _Complaints()
+
+
+class KafkaError(Exception):
+    """The root of what this module raises."""
+
+
+class LinkError(KafkaError):
+    """No broker answers, or not in time."""
+
+
+class DeniedError(KafkaError):
+    """Not with these credentials, or not with their rights."""
+
+
+class RefusedError(KafkaError):
+    """A broker does not do what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A topic as it is. `replication` is the least of its partitions, `config` is in effect."""
+
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of a topic. `value` None is a tombstone; `t_ms` is the broker's or the sender's."""
+
+    partition: int
+    offset: int
+    t_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@contextlib.contextmanager
+def _ours(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Whatever goes wrong, as an error of ours."""
+    brokers = ", ".join(settings["bootstrap_servers"])
+    try:
+        yield
+    except _DENIED as error:
+        raise DeniedError(f"{brokers}: {_said(error)}") from None
+    except _LINK as error:
+        raise LinkError(f"{brokers}: {_said(error)}") from None
+    except (library.KafkaError, ValueError, TypeError) as error:
+        raise RefusedError(f"{brokers}: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    """What an error says; its description where it came without a word."""
+    said = next((str(one) for one in error.args if one), "") or getattr(error, "description", "")
+    return f"{said} ({type(error).__name__})" if said else type(error).__name__
+
+
+def _opened(make: Callable[..., Any], settings: Mapping[str, Any], timeout_s: float,
+            **more: object) -> Any:  # noqa: ANN401 - the library has no types
+    """A client of the library, connected."""
+    clients: list[Any] = []
+
+    def client(**given: object) -> Any:  # noqa: ANN401 - as above
+        clients.append(KafkaNetClient(**given))
+        return clients[-1]
+
+    wait_ms = round(timeout_s * 1000)
+    _complaints.last = ""
+    try:
+        with _ours(settings):
+            return make(**settings, **more, kafka_client=client, bootstrap_timeout_ms=wait_ms,
+                        request_timeout_ms=wait_ms)
+    except KafkaError as error:
+        for one in clients:  # the library would leave its thread behind, which tries on for ever
+            one.close()
+        why = _complaints.last
+        if isinstance(error, LinkError) and why:
+            brokers = ", ".join(settings["bootstrap_servers"])
+            kind = DeniedError if _DENIED_WORDS.search(why) else LinkError
+            if "disconnected" in why and "sasl_mechanism" in settings:
+                why += " (a wrong password may look so, too)"  # the library overlooks the refusal
+            raise kind(f"{brokers}: no connection within {timeout_s:g} s: {why}") from None
+        raise
+
+
+class Admin:
+    """Topics of a cluster; a context. Every method blocks and raises KafkaError."""
+
+    def __init__(self, settings: Mapping[str, Any], timeout_s: float = TIMEOUT_S) -> None:
+        self._settings, self._wait_ms = settings, round(timeout_s * 1000)
+        self._client = _opened(KafkaAdminClient, settings, timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def brokers(self) -> int:
+        """How many brokers there are and take part."""
+        with _ours(self._settings):
+            found = self._client.describe_cluster()["brokers"]
+        return sum(not one.get("is_fenced", False) for one in found)
+
+    def describe(self, names: Sequence[str]) -> dict[str, Description]:
+        """The topics of these names that are there."""
+        with _ours(self._settings):
+            found = {}
+            for one in self._client.describe_topics(list(names)):
+                if one["error_code"] == _NO_TOPIC:
+                    continue
+                if one["error_code"]:
+                    raise library.for_code(one["error_code"])(one["name"])
+                found[one["name"]] = one["partitions"]
+            if not found:
+                return {}
+            wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in found]
+            configs = self._client.describe_configs(wanted, config_filter="all")["topic"]
+        described = {}
+        for name, partitions in found.items():
+            if not configs.get(name):
+                raise DeniedError(f"no right to see the properties of {name}")
+            config = {key: str(one["value"]) for key, one in configs[name].items()}
+            replication = min(len(one["replica_nodes"]) for one in partitions)
+            described[name] = Description(len(partitions), replication, config)
+        return described
+
+    def create(self, name: str, partitions: int, replication: int,
+               config: Mapping[str, str]) -> bool:
+        """Makes a topic and waits until it can be used. False if there is one of this name."""
+        wanted = {name: {"num_partitions": partitions, "replication_factor": replication,
+                         "configs": dict(config)}}
+        with _ours(self._settings):
+            made = self._client.create_topics(wanted, timeout_ms=self._wait_ms, raise_errors=False)
+            outcome = made["topics"][0]
+            code: int = outcome["error_code"]
+            if code not in (0, _EXISTS):
+                raise library.for_code(code)(f"{name}: {outcome['error_message']}")
+            self._client.wait_for_topics([name], timeout_ms=self._wait_ms)
+        return code == 0
+
+
+def read_all(settings: Mapping[str, Any], topic: str, *, start: Mapping[int, int] | None = None,
+             timeout_s: float = TIMEOUT_S) -> Iterator[Record]:
+    """The records that a topic holds when this is called, each partition in order.
+
+    Complete: it ends when every partition has been read up to where it ended then, however long
+    that takes; without progress for `timeout_s` it raises LinkError. Of transactions that are open
+    or aborted nothing is read. `start` says the first offset wanted of a partition.
+    """
+    consumer = _opened(KafkaConsumer, settings, timeout_s, enable_auto_commit=False,
+                       auto_offset_reset="earliest", isolation_level="read_committed",
+                       max_partition_fetch_bytes=_RECORD_BYTES, max_poll_records=10_000,
+                       fetch_max_wait_ms=_POLL_MS)
+    try:
+        with _ours(settings):
+            yield from _to_the_end(consumer, topic, start or {}, timeout_s)
+    finally:
+        consumer.close(autocommit=False)
+
+
+def _to_the_end(consumer: KafkaConsumer, topic: str, start: Mapping[int, int],
+                timeout_s: float) -> Iterator[Record]:
+    partitions = consumer.partitions_for_topic(topic)
+    if not partitions:
+        raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}") from None
+    wanted = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+    consumer.assign(wanted)
+    ends = consumer.end_offsets(wanted)
+    at = {one: max(begin, start.get(one.partition, 0))
+          for one, begin in consumer.beginning_offsets(wanted).items()}
+    for one in wanted:
+        consumer.seek(one, at[one])
+    deadline = time.monotonic() + timeout_s
+    while behind := [one for one in wanted if at[one] < ends[one]]:
+        consumer.pause(*(one for one in wanted if at[one] >= ends[one]))
+        for one, records in consumer.poll(_POLL_MS).items():
+            for found in records:
+                if found.offset < ends[one]:
+                    yield Record(found.partition, found.offset, found.timestamp, found.key,
+                                 found.value, tuple(found.headers))
+        # Not the last record says that the end is reached, but the position: behind the records
+        # there may be marks of transactions, or holes of compaction.
+        now = {one: consumer.position(one, timeout_ms=_POLL_MS) for one in behind}
+        moved = {one: offset for one, offset in now.items() if offset not in (None, at[one])}
+        if moved:
+            at |= moved
+            deadline = time.monotonic() + timeout_s
+        elif time.monotonic() > deadline:
+            still = ", ".join(f"{one.partition} ({at[one]} of {ends[one]})" for one in behind)
+            raise library.KafkaTimeoutError(
+                f"{topic}: nothing came for {timeout_s:g} s from the partitions {still}")
+
+
+class Producer:
+    """Sends records; a context, at whose end everything has been acknowledged by all replicas.
+
+    Each failure is told: by the next `send` that has to wait, by `flush`, or at the end.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], timeout_s: float = TIMEOUT_S,
+                 compression: str | None = "lz4") -> None:
+        self._settings, self._timeout_s = settings, timeout_s
+        wait_ms = round(timeout_s * 1000)
+        self._client = _opened(
+            KafkaProducer, settings, timeout_s, allow_auto_create_topics=False,
+            compression_type=compression, linger_ms=5, batch_size=1 << 18, max_block_ms=wait_ms,
+            delivery_timeout_ms=wait_ms + 5, max_request_size=_RECORD_BYTES)
+        self._pending: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self._client.close(timeout=0 if kind else self._timeout_s)
+
+    def send(self, topic: str, value: bytes | None, *, key: bytes | None = None,
+             headers: Iterable[tuple[str, bytes]] = (), partition: int | None = None) -> None:
+        """Hands a record over; by default its key says the partition. Blocks when there are many
+        on the way."""
+        if len(self._pending) >= PENDING:
+            self.flush()
+        with _ours(self._settings):
+            self._pending.append(self._client.send(
+                topic, value, key=key, headers=list(headers), partition=partition))
+
+    def flush(self) -> None:
+        """Waits until all are acknowledged; raises the first failure of any."""
+        pending, self._pending = self._pending, []
+        with _ours(self._settings):
+            self._client.flush(timeout=self._timeout_s)
+            for one in pending:
+                if one.failed():
+                    raise one.exception

@@ -1,0 +1,33 @@
+"""The option `--settings` of the commands that use brokers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli_common import USAGE, fail, tell
+
+if TYPE_CHECKING:  # a moment to import, and `--help` does not need it
+    from streams.settings import Settings
+
+DEFAULT = Path("tocsin.yaml")
+
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--settings", help=f"The settings; else {DEFAULT}, if there is one."),
+]
+
+
+def settings_of(path: Path | None) -> Settings:
+    """The settings of a file and the environment; with errors in them they are told and the command
+    ends with 2."""
+    from streams.settings import SettingsError, load_settings  # noqa: PLC0415 - see above
+
+    try:
+        return load_settings(path or (DEFAULT if DEFAULT.exists() else None), os.environ)
+    except SettingsError as error:
+        tell(error.problems)
+        raise fail("the settings have errors", USAGE) from None

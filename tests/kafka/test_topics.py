@@ -1,0 +1,163 @@
+"""`tocsin topics` on a real broker: plain, and with TLS and passwords."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from connectors.kafka import Admin, read_all
+from streams.cli_topics import app
+from streams.settings import load_settings
+from streams.topics import TOPICS
+from tests.kafka.broker import Broker, asked, cluster, free_ports
+
+Run = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def run(
+    broker: Broker, prefix: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> Run:  # fmt: skip
+    monkeypatch.chdir(tmp_path)  # no tocsin.yaml here
+    given = {"BROKERS": broker.bootstrap, "PREFIX": prefix, "REPLICATION": "1", "PARTITIONS": "3"}
+
+    def call(*words: object, **environ: str) -> tuple[int, list[str], str]:
+        for name, value in (given | environ).items():
+            monkeypatch.setenv(f"TOCSIN_KAFKA_{name}", value)
+        with pytest.raises(SystemExit) as ended:
+            app([str(word) for word in words], prog_name="tocsin")
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out.splitlines(), printed.err
+
+    return call
+
+
+def test_what_is_missing_is_made_once(run: Run, prefix: str) -> None:
+    code, lines, _ = run("check", "--json")
+    assert (code, len(lines)) == (1, len(TOPICS))
+    assert json.loads(lines[0]) == {
+        "topic": f"{prefix}.readings", "what": "topic", "found": "nothing", "expected": "a topic",
+        "fix": "tocsin topics create"}
+    made = [f"{prefix}.{name}: created" for name in TOPICS]
+    assert run("create") == (0, made, "")
+    assert run("check") == (0, [f"{len(TOPICS)} topics are as they should be"], "")
+    code, lines, _ = run("create", "--json")
+    assert (code, [json.loads(line)["created"] for line in lines]) == (0, [False] * len(TOPICS))
+
+
+def test_what_differs_is_said_with_the_fix(run: Run, prefix: str, broker: Broker) -> None:
+    run("create")
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    try:
+        admin.alter_configs([ConfigResource(
+            ConfigResourceType.TOPIC, f"{prefix}.alerts", configs={"retention.ms": "1000"})])
+    finally:
+        admin.close()
+    code, lines, _ = run("check")
+    fix = (f"kafka-configs.sh --bootstrap-server {broker.bootstrap} --alter "
+           f"--topic {prefix}.alerts --add-config retention.ms=315360000000")
+    assert (code, lines) == (
+        1, [f"{prefix}.alerts: retention.ms is 1000, expected 315360000000; {fix}"])
+    code, lines, _ = run("check", "--json", PARTITIONS="5", REPLICATION="3")
+    kinds = {json.loads(line)["what"] for line in lines}
+    assert (code, kinds) == (
+        1, {"partitions", "replication", "retention.ms", "min.insync.replicas"})
+
+
+def test_too_few_brokers_are_told_before_anything_is_made(run: Run) -> None:
+    code, lines, err = run("create", REPLICATION="3")
+    assert (code, lines) == (1, [])
+    assert "there are 1 brokers" in err
+    assert "TOCSIN_KAFKA_REPLICATION=1" in err
+    assert len(run("check", "--json")[1]) == len(TOPICS)
+
+
+def test_wrong_settings_are_wrong_usage(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tocsin.yaml").write_text("kafka:\n  prefx: a\n")
+    code, lines, err = run("create")
+    assert (code, lines) == (2, [])
+    assert "tocsin.yaml:2:3: error: unknown key `prefx`; did you mean `prefix`?" in err
+    assert run("create", "--settings", tmp_path / "none.yaml")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of a node that wants TLS and a password, and the folder of the secrets."""
+    folder = tmp_path_factory.mktemp("secure")
+    store = ("-keystore", folder / "node.p12", "-storepass", "changeit", "-alias", "node")
+    subprocess.run(
+        ["keytool", "-genkeypair", "-keyalg", "EC", "-dname", "CN=node", "-validity", "30",
+         "-storetype", "PKCS12", "-ext", "san=ip:127.0.0.1", *store],
+        check=True, capture_output=True)  # fmt: skip
+    pem = subprocess.run(["keytool", "-exportcert", "-rfc", *store], check=True,
+                         capture_output=True).stdout
+    (folder / "ca.pem").write_bytes(pem)
+    (folder / "password").write_text("korrekt-pferd\n")
+    (plain, controller, secret), data = free_ports(3), folder / "data"
+    listeners = f"PLAINTEXT://127.0.0.1:{plain},SECURE://127.0.0.1:{secret}"
+    jaas = ("org.apache.kafka.common.security.plain.PlainLoginModule required "
+            'user_tocsin="korrekt-pferd";')
+    properties = {
+        "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": listeners,
+        "listener.security.protocol.map":
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+        "ssl.keystore.location": folder / "node.p12", "ssl.keystore.password": "changeit",
+        "ssl.keystore.type": "PKCS12", "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.secure.plain.sasl.jaas.config": jaas,
+    }  # fmt: skip
+    data.mkdir()
+    (data / "cluster.json").write_text(json.dumps({  # made before, so that its ports are known
+        "version": "4.1.2", "id": "MkU3OEVBNTcwNTJENDM2Qk", "ports": [plain],
+        "controllers": [controller], "heap_mb": 512, "more": []}))
+    with cluster(data, *(f"--set={key}={value}" for key, value in properties.items())):
+        yield f"127.0.0.1:{secret}", folder
+
+
+def settings_of(secure: tuple[str, Path]) -> dict[str, str]:
+    address, folder = secure
+    return {
+        "BROKERS": address, "SECURITY_PROTOCOL": "SASL_SSL", "SECURITY_MECHANISM": "PLAIN",
+        "SECURITY_CA_FILE": str(folder / "ca.pem"), "SECURITY_USERNAME": "tocsin",
+        "SECURITY_PASSWORD_FILE": str(folder / "password"),
+    }  # fmt: skip
+
+
+def test_tls_and_passwords_work_with_each_client(secure: tuple[str, Path]) -> None:
+    environ = {f"TOCSIN_KAFKA_{key}": value for key, value in settings_of(secure).items()}
+    client = load_settings(None, environ).kafka.client()
+    with Admin(client) as admin:
+        assert admin.create("t", 1, 1, {})
+
+    async def send() -> None:
+        async with AIOKafkaProducer(**client) as producer:
+            await producer.send_and_wait("t", b"told in private")
+
+    asyncio.run(send())
+    assert [one.value for one in read_all(client, "t")] == [b"told in private"]
+
+
+def test_who_is_not_known_is_denied(secure: tuple[str, Path], tmp_path: Path) -> None:
+    known = settings_of(secure)
+    (tmp_path / "wrong").write_text("hunter2")
+    with ThreadPoolExecutor() as pool:  # each until its time is over
+        password, authority, plain = pool.map(lambda settings: asked(2, **settings), (
+            known | {"SECURITY_PASSWORD_FILE": str(tmp_path / "wrong")},
+            {key: value for key, value in known.items() if key != "SECURITY_CA_FILE"},
+            {"BROKERS": secure[0]},
+        ))  # fmt: skip
+    assert re.match("DeniedError: .*Invalid username or password|"
+                    "LinkError: .*a wrong password may look so, too", password)
+    assert re.match("DeniedError: .*CERTIFICATE_VERIFY_FAILED", authority)
+    assert plain.startswith("LinkError: ")
