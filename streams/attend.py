@@ -80,15 +80,27 @@ class Alarms:
             self._transition(tr)
         return self._out()
 
-    def advance(self, to: int) -> list[Change]:
-        """Runs the clocks up to and with `to`; all transitions up to there have been taken."""
+    def advance(self, to: int, groups_to: int | None = None) -> list[Change]:
+        """Runs the clocks up to and with `to`; all transitions up to there have been taken.
+
+        Of groups only up to and with `groups_to`, where they have not come so far.
+        """
+        groups_to = to if groups_to is None else min(groups_to, to)
+        ahead = []
         while self._agenda and self._agenda[0][0] <= to:
             at, key = heappop(self._agenda)
-            if self._planned.get(key) == at:
-                del self._planned[key]
-                self._clocks(key, to)
-                self._plan(key)
-        self.book.tidy(to)
+            if self._planned.get(key) != at:
+                continue
+            end = groups_to if self.book.points[key].group else to
+            if at > end:
+                ahead.append((at, key))
+                continue
+            del self._planned[key]
+            self._clocks(key, end)
+            self._plan(key)
+        for one in ahead:
+            heappush(self._agenda, one)
+        self.book.tidy(min(to, groups_to))
         return self._out()
 
     def order(self, command: Command, t: int) -> tuple[Refusal | None, list[Change]]:

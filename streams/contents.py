@@ -50,8 +50,9 @@ class Contents:
         self._known = catalogue(pack)
         self._versions: dict[tuple[str, str], str] = {}
 
-    def alert(self, change: Change, position: int) -> Content:
-        """The content of a change. `position`: how many messages had been taken by then."""
+    def alert(self, change: Change, position: object) -> Content:
+        """The content of a change. `position`: how many messages had been taken by then; in a
+        partition, see `streams.partition.Position`."""
         alarm = alarm_id(change.rule, change.asset, change.raised)
         if change.condition is not None:
             said = self._condition(change, change.condition, alarm)

@@ -118,15 +118,16 @@ class Duty:
         made.sort(key=lambda x: (x.t, x.asset, x.rule))
         return self.alarms.take(made)
 
-    def command(self, command: Command) -> tuple[Content, list[Content]]:
-        """Carries out an order at the first instant not yet played: its result, and the records.
+    def command(self, command: Command, t: int | None = None) -> tuple[Content, list[Content]]:
+        """Carries out an order at `t`: its result, and the records.
 
-        A request that was answered before is answered the same again, without records.
+        Unless given, `t` is the first instant not yet played. A request that was answered before
+        is answered the same again, without records.
         """
         known = self._results.get(command.request)
         if command.request and known is not None:
             return known, []
-        t = self.clock + 1
+        t = self.clock + 1 if t is None else t
         key, occurrence = self.alarms.about(command)
         refusal, changes = self.alarms.order(command, t)
         if refusal is None:
@@ -138,8 +139,7 @@ class Duty:
         }  # fmt: skip
         if command.alarm and key[0]:
             result |= {"rule": key[0], "asset": key[1]}
-        made = [command_content(command, t, result)]
-        made += [self.contents.alert(x, self.taken) for x in changes]
+        made = [command_content(command, t, result), *self._alerts(changes)]
         seq = occurrence.seq - 1 if occurrence is not None else None
         answer = {**result, "request": command.request, "seq": seq, "t_ms": t}
         if command.request:
@@ -164,20 +164,28 @@ class Duty:
             return None, changes
         return refusal, changes + self._changes(made)
 
-    def activate(self, edition: Edition, by: str = "", request: str = "") -> list[Content]:
-        """An edited pack takes over at the first instant not yet played."""
-        t = self.clock + 1
+    def activate(
+        self, edition: Edition, by: str = "", request: str = "", t: int | None = None
+    ) -> list[Content]:
+        """An edited pack takes over at `t`; unless given, the first instant not yet played."""
+        t = self.clock + 1 if t is None else t
         classes = {asset: self.site.class_of(asset) or "" for asset in self.site.assets}
         self._gone = {a: cls for a, cls in classes.items() if cls not in edition.pack.classes}
         done = self.site.activate(edition.pack, t)
-        changes = self._changes(list(done.transitions))
-        made = [self.contents.alert(x, self.taken) for x in changes]
+        made = self._alerts(self._changes(list(done.transitions)))
         self.edition = edition
-        changes = self.alarms.activate(edition.pack, t)
-        made += [self.contents.alert(x, self.taken) for x in changes]
+        made += self._alerts(self.alarms.activate(edition.pack, t))
         self.contents.use(edition.pack)
         anew = self._activation(t, by, request) | {"anew": list(done.anew), "gone": list(done.gone)}
         return [anew, *made]
+
+    def _alerts(self, changes: list[Change]) -> list[Content]:
+        """The contents of changes that come with what has been taken by now."""
+        return [self.contents.alert(x, self._position()) for x in changes]
+
+    def _position(self) -> object:
+        """What has been taken by now."""
+        return self.taken
 
     def _activation(self, t: int, by: str, request: str) -> Content:
         return {

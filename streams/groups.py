@@ -11,7 +11,7 @@ Pure: the clock is handed in. Times are ms since 1970.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -57,6 +57,16 @@ class _Kind:
             yield from cell.active.values()
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a group counts for a key: a raise, or (`ended`) its end."""
+
+    group: str
+    key: str
+    what: Raise
+    ended: bool
+
+
 class Groups:
     """All groups of a pack: transitions and time come in, the groups' transitions come out."""
 
@@ -92,7 +102,11 @@ class Groups:
         return asset if group.by == "asset" else self._attribute_of(asset, group.by)
 
     def feed(self, transitions: Iterable[Transition]) -> None:
-        """Takes in the assets' transitions; those of one asset come in their order.
+        """Takes in the assets' transitions; those of one asset come in their order."""
+        self.count(self.facts(transitions))
+
+    def facts(self, transitions: Iterable[Transition]) -> Iterator[Fact]:
+        """What of the assets' transitions counts, and where.
 
         Announced raises and ends count; others, and those of groups, are passed over.
         """
@@ -104,12 +118,19 @@ class Groups:
             if ended or transition.kind == "raised":
                 what = Raise(transition.t, transition.asset, transition.rule)
                 for kind in kinds:
-                    self._queue(kind, what, ended=ended)
+                    key = self._key(kind.group, what.asset)
+                    if key is not None:     # an asset without the attribute is in no group
+                        yield Fact(kind.group.id, key, what, ended)
 
-    def _queue(self, kind: _Kind, what: Raise, *, ended: bool) -> None:
-        key = self._key(kind.group, what.asset)
-        if key is None:
-            return  # an asset without the attribute is in no group
+    def count(self, facts: Iterable[Fact]) -> None:
+        """Takes in facts; those of one asset come in their order. Of a group that there is not any
+        more they are passed over."""
+        for fact in facts:
+            kind = self._kinds.get(fact.group)
+            if kind is not None:
+                self._queue(kind, fact.key, fact.what, ended=fact.ended)
+
+    def _queue(self, kind: _Kind, key: str, what: Raise, *, ended: bool) -> None:
         cell = self._cells.get((kind.group.id, key))
         if cell is None:
             if ended:

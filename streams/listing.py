@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from rules.model import SEVERITY_NAMES, Plan
-from streams.alarms import Occurrence, Out, Point, Shelf, alarm_id, word
+from streams.alarms import Key, Occurrence, Out, Point, Shelf, alarm_id, word
 from streams.attend import Alarms
 from streams.contents import Contents
 from streams.render import rfc3339
@@ -21,28 +21,32 @@ Row = dict[str, Any]
 
 def rows(alarms: Alarms, contents: Contents) -> list[Row]:
     """A row for each occurrence that is not finished, and for each covered point without one."""
-    return list(_rows(alarms, contents))
+    return [row for key in alarms.book.points for row in rows_of(alarms, contents, key)]
 
 
-def _rows(alarms: Alarms, contents: Contents) -> Iterator[Row]:
-    for (rule, asset), point in alarms.book.points.items():
-        shown = [o for o in point.open.values() if not o.finished and _is_shown(point, o)]
-        for o in shown:
-            alarm = alarm_id(rule, asset, o.raised)
-            plan = alarms.pack.plans.get(o.plan)
-            yield {
-                **_row(rule, asset, point, o), "alarm": alarm,
-                **_said(contents.said[alarm]), "steps": _steps(plan, o),
-            }  # fmt: skip
-        if not shown and point.covered:
-            found = alarms.rule((rule, asset))
-            title = found.title if found is not None else None
-            names = {lang: (title.get(lang) if title else "") or rule for lang in ("zh", "en")}
-            yield {
-                **_row(rule, asset, point, Occurrence(0, condition="normal")),
-                "alarm": alarm_id(rule, asset, 0), "title": names, "text": names, "class": "",
-                "place": "", "desk": "", "hazard": False, "evidence": [], "steps": [],
-            }  # fmt: skip
+def rows_of(alarms: Alarms, contents: Contents, key: Key) -> Iterator[Row]:
+    """Those of one point, which may be one that there is not."""
+    point = alarms.book.points.get(key)
+    if point is None:
+        return
+    rule, asset = key
+    shown = [o for o in point.open.values() if not o.finished and _is_shown(point, o)]
+    for o in shown:
+        alarm = alarm_id(rule, asset, o.raised)
+        plan = alarms.pack.plans.get(o.plan)
+        yield {
+            **_row(rule, asset, point, o), "alarm": alarm,
+            **_said(contents.said[alarm]), "steps": _steps(plan, o),
+        }  # fmt: skip
+    if not shown and point.covered:
+        found = alarms.rule(key)
+        title = found.title if found is not None else None
+        names = {lang: (title.get(lang) if title else "") or rule for lang in ("zh", "en")}
+        yield {
+            **_row(rule, asset, point, Occurrence(0, condition="normal")),
+            "alarm": alarm_id(rule, asset, 0), "title": names, "text": names, "class": "",
+            "place": "", "desk": "", "hazard": False, "evidence": [], "steps": [],
+        }  # fmt: skip
 
 
 def _is_shown(point: Point, o: Occurrence) -> bool:

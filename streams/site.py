@@ -90,13 +90,13 @@ class Site:
     def tick(self, now: int) -> list[Transition]:
         """The system's clock stands at `now`: what fell due before it less the lateness runs."""
         made = self.engine.tick(now)
-        self.groups.feed(made)
+        self._count(made)
         return in_order(made + self._advance(now - self._lateness, inclusive=False))
 
     def run_until(self, t: int) -> list[Transition]:
         """Runs all instants up to and with `t`."""
         made = self.engine.run_until(t)
-        self.groups.feed(made)
+        self._count(made)
         return in_order(made + self._advance(t, inclusive=True))
 
     def command(self, command: Command, t: int) -> tuple[Refusal | None, list[Transition]]:
@@ -113,7 +113,8 @@ class Site:
         self._pack = pack
         self._lateness = max((cls.lateness for cls in pack.classes.values()), default=0)
         before = self.groups
-        before.feed(done.transitions)
+        before = self.groups
+        self._count(done.transitions)
         ran = before.advance(t, inclusive=False)
         anew, ended = groups.succeed(before, t)
         self.groups = groups
@@ -132,8 +133,12 @@ class Site:
         self._scheduled += 1
         heappush(self._waiting, (t, self._scheduled, command, told))
 
-    def _fed(self, made: list[Transition]) -> list[Transition]:
+    def _count(self, made: Sequence[Transition]) -> None:
+        """Has the groups count what the assets say."""
         self.groups.feed(made)
+
+    def _fed(self, made: list[Transition]) -> list[Transition]:
+        self._count(made)
         return in_order(made)
 
     def _advance(self, to: int, *, inclusive: bool) -> list[Transition]:

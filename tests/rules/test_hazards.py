@@ -60,7 +60,7 @@ def test_what_a_hazard_needs_may_be_spread_over_steps() -> None:
 
 def test_a_hazard_is_of_one_asset() -> None:
     [error] = errors("by: asset", "by: district")
-    assert error.startswith("a.yaml:24:25: a hazard is of one asset, found `by: district`")
+    assert error.startswith("a.yaml:24:27: a hazard is of one asset, found `by: district`")
 
 
 @pytest.mark.parametrize("plan", ["", "plan: short,", "plan: endless,"])
