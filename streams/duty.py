@@ -86,7 +86,7 @@ class Duty:
         self.contents = Contents(edition.pack, self._class_of, self.site.attribute)
         self.clock = start - 1     # all up to and with this instant has been played
         self.taken = 0             # messages
-        self._results: dict[str, Content] = {}
+        self.results: dict[str, Content] = {}     # of orders, by request
         self._gone: dict[str, str] = {}     # asset -> class, of classes that are no more
 
     def _class_of(self, asset: str) -> str | None:
@@ -124,7 +124,7 @@ class Duty:
         Unless given, `t` is the first instant not yet played. A request that was answered before
         is answered the same again, without records.
         """
-        known = self._results.get(command.request)
+        known = self.results.get(command.request)
         if command.request and known is not None:
             return known, []
         t = self.clock + 1 if t is None else t
@@ -143,9 +143,9 @@ class Duty:
         seq = occurrence.seq - 1 if occurrence is not None else None
         answer = {**result, "request": command.request, "seq": seq, "t_ms": t}
         if command.request:
-            self._results[command.request] = answer
-            if len(self._results) > MAX_REQUESTS:
-                del self._results[next(iter(self._results))]
+            self.results[command.request] = answer
+            if len(self.results) > MAX_REQUESTS:
+                del self.results[next(iter(self.results))]
         return answer, made
 
     def _engine(
@@ -206,7 +206,7 @@ class Duty:
         self.contents.said = said
         return msgspec.msgpack.encode([
             FORMAT, self.edition.name, self.site.snapshot(), self.alarms.state(), said,
-            list(self._results.items()), self.clock, self.taken,
+            list(self.results.items()), self.clock, self.taken,
         ])  # fmt: skip
 
     @classmethod
@@ -223,6 +223,6 @@ class Duty:
         duty = cls(edition, zone, held.inventory, site=held)
         duty.alarms.restore(alarms)
         duty.contents.said = said
-        duty._results = dict(results)
+        duty.results = dict(results)
         duty.clock, duty.taken = clock, taken
         return duty
