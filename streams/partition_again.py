@@ -8,7 +8,6 @@ takes them in any portions, and compares what comes of them with the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from streams.contents import Content, command_of
@@ -41,9 +40,8 @@ class DivergedError(Exception):
         self.n = n
 
 
-
-
 Wants = Generator[Want, Sequence[Arrived], None]
+Wanting = Generator[Want, Sequence[Arrived], Sequence[Arrived]]
 
 
 class Tail:
@@ -109,7 +107,7 @@ def _shown(record: Record) -> str:
 
 def _until(
     partition: Partition, position: Mapping[str, Any], hear: Callable[[Beat], None]
-) -> Generator[Want, Sequence[Arrived], None]:
+) -> Wants:
     """Plays what decided nothing before a beat."""
     driver, at = position["beat"], partition.at
     end = position["from"] if driver == "readings" else position["readings"]
@@ -131,14 +129,14 @@ def _silent(beat: Beat) -> Beat:
     return beat
 
 
-def _some(topic: str, first: int, end: int) -> Generator[Want, Sequence[Arrived], Sequence[Arrived]]:
+def _some(topic: str, first: int, end: int) -> Wanting:
     found = yield Want(topic, first, end)
     if not found:
         raise GoneError(f"{topic}: offsets {first} to {end - 1} are not kept any more")
     return found
 
 
-def _all(topic: str, first: int, end: int) -> Generator[Want, Sequence[Arrived], Sequence[Arrived]]:
+def _all(topic: str, first: int, end: int) -> Wanting:
     """All of them in one portion: one beat."""
     found: list[Arrived] = []
     while first < end:
