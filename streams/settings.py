@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -61,6 +62,14 @@ def _address(given: str) -> str:
 def _prefix(given: str) -> str:
     if not _PREFIX.fullmatch(given):
         raise refused(f"expected letters, digits, `-`, `_` and dots between, found `{given[:60]}`")
+    return given
+
+
+def _zone(given: str) -> str:
+    try:
+        ZoneInfo(given)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise refused(f"no such time zone: `{given[:60]}`", "as Asia/Shanghai") from None
     return given
 
 
@@ -201,10 +210,17 @@ class Kafka(Section):
                 "broker_credentials": credentials}  # fmt: skip
 
 
+class Site(Section):
+    """What the site is like. `zone`: of the `hour` of rules and of texts, as Asia/Shanghai."""
+
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+
+
 class Settings(Section):
     """All settings."""
 
     kafka: Kafka = Kafka()
+    site: Site = Site()
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:

@@ -199,6 +199,17 @@ class Consumer(driver.Consumer):
             raise _away(error) from error
         return {tp: (firsts[tp], ends[tp]) for tp in tps}
 
+    def polled(self, tp: TP) -> tuple[int, int] | None:
+        """The newest answer of a broker about a partition: where it ends, and when that came (ms,
+        by this machine's clock). None: there was none since it was given."""
+        client = self._thread._ensure_consumer()  # noqa: SLF001 - see above
+        one = aiokafka.TopicPartition(*tp)
+        try:
+            at, end = client.last_poll_timestamp(one), client.highwater(one)
+        except (AssertionError, IllegalStateError):     # it is given away meanwhile
+            return None
+        return None if at is None or end is None else (end, at)
+
     async def seek(self, places: Mapping[TP, int]) -> None:  # type: ignore[override]
         """See `fetching.Client`."""
         try:
@@ -238,6 +249,19 @@ class Producer(driver.Producer):
     def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
         del transactional_id
         return aiokafka.AIOKafkaProducer(**self.app.setup.producer())
+
+    async def post(
+        self, topic: str, at: int, key: bytes | None, value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> asyncio.Future[Any]:
+        """Sends a message to a partition; what it gives is done once it is safe (then it has its
+        `offset`). Waits only for room. Raises SendError.
+        """
+        try:
+            return cast("asyncio.Future[Any]", await self._ensure_producer().send(
+                topic, value, key=key, partition=at, headers=headers))
+        except (KafkaError, AssertionError) as error:   # it asserts that a partition exists
+            raise SendError(f"{topic}/{at}: a message was not taken: {error!r}") from error
 
     async def send_many(self, topic: str, messages: Iterable[Message]) -> list[int]:
         """Sends (partition, key, value, headers) each, in this order within a partition: their

@@ -1,0 +1,263 @@
+"""A partition in hand: its beats are performed, in the order ledger, lists, snapshots.
+
+What a beat gives goes out at once and in order; nothing is acknowledged before a snapshot is safe
+that holds it, and that is written only once all that was sent before is safe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rules.records import Command
+from streams.alarms import alarm_id
+from streams.contents import Content
+from streams.duty import Edition
+from streams.feed import Mark, Said, bytes_of
+from streams.ledger import Record, canonical
+from streams.listing import Row, rows_of
+from streams.messages import alert_headers, envelope, worker_source
+from streams.pace import Input, Pace
+from streams.partition import Arrived, Beat, Partition, Position, Unused
+from streams.partition_parts import Cutter
+from streams.refusals import Refusal
+from streams.run.outgoing import Outgoing
+from streams.run.snapshots import Shelf
+
+INPUTS = ("readings", "commands", "group-feed")
+GRAVE_MS = 60_000       # a row that has ended is shown as such before it goes
+MAX_WAITING = 10_000    # orders that wait for their turn; more are carried out at once
+
+
+@dataclass(frozen=True)
+class Names:
+    """Whole names of the topics, and who writes."""
+
+    prefix: str
+
+    def of(self, topic: str) -> str:
+        """The whole name of a topic."""
+        return f"{self.prefix}.{topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An order that waits until all that was sent before it has come in."""
+
+    arrival: int
+    after: int
+    command: Command | None     # None: a record that is no order
+
+
+@dataclass
+class Held:
+    """A partition with all that its owner has of it."""
+
+    partition: Partition
+    names: Names
+    out: Outgoing
+    epoch: int
+    shelf: Shelf
+    cutter: Cutter
+    alerts: int                             # offset in the ledger after the last record in `saved`
+    graves: dict[str, int] = field(default_factory=dict)
+    waiting: deque[Waiting] = field(default_factory=deque)
+    shown: set[str] = field(default_factory=set)        # alarms whose row is on the topic
+    saved: Position | None = None           # what the newest safe snapshot holds
+    pace: Pace = field(init=False)
+    _offsets: dict[int, int] = field(default_factory=dict)      # record of the ledger -> offset
+
+    def __post_init__(self) -> None:
+        at = self.partition.at
+        self.pace = Pace(at.clock, {name: Input(done=getattr(at, _FIELD[name])) for name in INPUTS})
+        self.source = worker_source(self.names.prefix, self.number)
+
+    @property
+    def number(self) -> int:
+        """Of the partition."""
+        return self.partition.place.number
+
+    # Beats ------------------------------------------------------------------------------------
+
+    async def read(self, records: Sequence[Arrived]) -> None:
+        """A batch of readings, and the orders whose turn has come with it."""
+        beat = self.partition.read(records)
+        self._came("readings", records)
+        await self.perform(beat, "readings", records)
+        await self.carry_out()
+
+    async def feed(self, records: Sequence[Arrived]) -> None:
+        """Facts for groups."""
+        beat = self.partition.feed(records)
+        self._came("group-feed", records)
+        await self.perform(beat, "group-feed", records)
+
+    async def orders(self, found: Sequence[Waiting], records: Sequence[Arrived],
+                     refused: Sequence[Unused]) -> None:
+        """Orders; each waits for its turn."""
+        self.waiting.extend(found)
+        self._came("commands", records)
+        await self._refuse(refused, "commands", records)
+        await self.carry_out()
+
+    async def carry_out(self) -> None:
+        """The orders whose turn has come: all that was sent before has come in."""
+        now = self.pace.look()
+        while self.waiting and (
+            self.waiting[0].arrival <= now or len(self.waiting) > MAX_WAITING
+        ):
+            one = self.waiting.popleft()
+            if one.command is None:
+                self.partition.at.commands = one.after
+                continue
+            t = self.partition.instant(one.command, one.arrival)
+            beat, _ = self.partition.order(one.command, t, one.after)
+            await self.perform(beat)
+
+    async def tick(self, now: int) -> None:
+        """The clock stands at `now` (ms)."""
+        await self.perform(self.partition.tick(now))
+        for alarm in [alarm for alarm, due in self.graves.items() if due <= now]:
+            del self.graves[alarm]
+            await self._put("alarms", alarm.encode(), None)
+
+    async def rules(self, edition: Edition, by: str, request: str) -> None:
+        """An edited pack takes over now."""
+        t = max(self.partition.clock + 1, self.pace.look())
+        await self.perform(self.partition.rules(edition, by, request, t))
+
+    def _came(self, topic: str, records: Sequence[Arrived]) -> None:
+        one = self.pace.inputs[topic]
+        one.done = records[-1].offset + 1
+        one.stamp = max(one.stamp, records[-1].timestamp)
+
+    # What comes of them -----------------------------------------------------------------------
+
+    async def perform(
+        self, beat: Beat, topic: str = "", records: Sequence[Arrived] = (),
+    ) -> None:
+        """Chains and sends what a beat gives."""
+        chained = [self.partition.chain.append(content) for content in beat.contents]
+        await self.say(list(zip(chained, beat.contents, strict=True)))
+        await self.tell(beat.facts)
+        await self._refuse(beat.unused, topic, records)
+
+    async def say(self, records: Sequence[tuple[Record, Content]]) -> None:
+        """Sends records of the ledger, and the rows of the alarms that they changed."""
+        for record, content in records:
+            key = content.get("asset") or None
+            headers = alert_headers(self.source, content, record.hash, self.epoch)
+
+            def safe(offset: int, n: int = record.n) -> None:
+                self._offsets[n] = offset
+
+            await self.out.put(
+                self.names.of("alerts"), self.number, key.encode() if key else None, record.body,
+                headers, safe)
+        await self._show()
+
+    async def tell(self, facts: Sequence[tuple[int, Said]]) -> None:
+        """Sends what groups count to the partitions of their keys."""
+        for number, said in facts:
+            await self.out.put(self.names.of("group-feed"), number, said.fact.key.encode(),
+                               bytes_of(said))
+
+    async def mark(self) -> None:
+        """Tells all partitions how far this one is."""
+        mark = bytes_of(Mark(self.number, self.partition.mark))
+        for number in range(self.partition.place.total):
+            await self.out.put(self.names.of("group-feed"), number, None, mark)
+
+    async def _show(self) -> None:
+        """Rows of the points that changed: as they are, or that they have ended."""
+        duty, now = self.partition, self.partition.at.clock
+        points, duty.changed = duty.changed, set()
+        for key in sorted(points):
+            rows = {row["alarm"]: row for row in rows_of(duty.alarms, duty.contents, key)}
+            for alarm, row in rows.items():
+                self.graves.pop(alarm, None)
+                self.shown.add(alarm)
+                await self._row(alarm, row)
+            point = duty.alarms.book.points.get(key)
+            ids = {alarm_id(*key, raised) for raised in (*(point.open if point else ()), 0)}
+            for alarm in (ids & self.shown) - rows.keys():
+                self.shown.discard(alarm)
+                self.graves[alarm] = now + GRAVE_MS
+                await self._row(alarm, _ended(alarm, key))
+
+    async def _row(self, alarm: str, row: Row) -> None:
+        body = canonical({**row, "partition": self.number})
+        headers = envelope(self.source, "alarm", f"{alarm}-{row['seq']}", self.partition.at.clock,
+                           row["asset"])
+        await self._put("alarms", alarm.encode(), body, headers)
+
+    async def _put(self, topic: str, key: bytes, value: bytes | None,
+                   headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        await self.out.put(self.names.of(topic), self.number, key, value, headers)
+
+    async def _refuse(self, unused: Sequence[Unused], topic: str,
+                      records: Sequence[Arrived]) -> None:
+        if not unused:
+            return
+        by_offset = {record.offset: record for record in records}
+        for one in unused:
+            record = by_offset[one.offset]
+            refusal = Refusal(
+                self.names.of(topic), self.number, one.offset, one.reason, one.detail, one.asset,
+                record.value or b"", getattr(record, "key", None))
+            key, value, headers = refusal.message(self.source, record.timestamp)
+            await self.out.put(self.names.of("refused"), 0, key, value, headers)
+
+    # Snapshots --------------------------------------------------------------------------------
+
+    def cut(self) -> tuple[Position, int, bytes, dict[str, bytes], Mapping[str, int]] | None:
+        """The state as it is now; None: nothing has changed since the newest snapshot."""
+        at = self.partition.at
+        if self.saved is not None and (at.readings, at.commands, at.feed) == (
+            self.saved.readings, self.saved.commands, self.saved.feed
+        ) and self.partition.chain.n == self._saved_n:
+            return None
+        head, parts = self.cutter.cut()
+        return _copy(at), self.partition.chain.n, head, parts, dict(self.graves)
+
+    async def save(
+        self, cut: tuple[Position, int, bytes, dict[str, bytes], Mapping[str, int]]
+    ) -> None:
+        """Makes a cut safe. Raises SendError."""
+        position, n, head, parts, graves = cut
+        await self.shelf.write(self.out, head, parts, lambda: self._after(n), graves)
+        self.saved, self._saved_n = position, n
+
+    _saved_n: int = -1
+
+    def _after(self, n: int) -> int:
+        """The offset after record `n` of the ledger, which is safe."""
+        if n in self._offsets:
+            self.alerts = self._offsets[n] + 1
+            self._offsets = {m: at for m, at in self._offsets.items() if m > n}
+        return self.alerts
+
+    def durable(self, topic: str) -> int | None:
+        """The offset that may be committed of an input."""
+        return None if self.saved is None else int(getattr(self.saved, _FIELD[topic]))
+
+
+_FIELD = {"readings": "readings", "commands": "commands", "group-feed": "feed"}
+
+
+def _copy(at: Position) -> Position:
+    return Position(at.readings, at.commands, at.feed, at.clock)
+
+
+def _ended(alarm: str, key: tuple[str, str]) -> Row:
+    """What the list says of an alarm that has come to its end."""
+    return {"alarm": alarm, "rule": key[0], "asset": key[1], "word": "normal", "finished": True,
+            "seq": 0}
+
+
+def owner(epoch: int, partition: int, t_ms: int, source: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The fence of a new owner: body and headers."""
+    content = {"type": "owner", "epoch": epoch, "partition": partition, "t_ms": t_ms}
+    return json.dumps(content).encode(), alert_headers(source, content, b"", epoch)

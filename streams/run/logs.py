@@ -1,0 +1,92 @@
+"""Reading partitions of topics from an offset to another: for state, tails and rules.
+
+A client of its own, without a group. Every wait has a limit, and what is read is whole: all that
+lies between the offsets, or an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Self
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from streams.run.fetching import Record
+
+STALL_S = 30.0          # without any record while some are to come
+FETCH_MS = 500
+FETCH_BYTES = 8 << 20
+PORTION = 5_000         # records
+
+
+class LogError(Exception):
+    """A partition cannot be read now, or not from there."""
+
+
+class Logs:
+    """Use as a context. One read at a time; others wait."""
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._settings = dict(client)
+        self._lock = asyncio.Lock()
+        self._client: aiokafka.AIOKafkaConsumer | None = None
+
+    async def __aenter__(self) -> Self:
+        self._client = aiokafka.AIOKafkaConsumer(
+            **self._settings, enable_auto_commit=False, auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES, fetch_max_wait_ms=100,
+        )
+        try:
+            await self._client.start()
+        except KafkaError as error:
+            await self._client.stop()
+            raise LogError(f"no broker answers: {error}") from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            with contextlib.suppress(KafkaError):
+                await self._client.stop()
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that is kept, and the one after the last. Raises LogError."""
+        assert self._client is not None
+        tp = aiokafka.TopicPartition(topic, partition)
+        try:
+            firsts = await self._client.beginning_offsets([tp])
+            ends = await self._client.end_offsets([tp])
+        except (KafkaError, TimeoutError) as error:
+            raise LogError(f"{topic}/{partition}: {error!r}") from error
+        return firsts[tp], ends[tp]
+
+    async def read(
+        self, topic: str, partition: int, first: int, end: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        """The records from `first` up to `end`, exclusive, in portions. A topic that was compacted
+        or has expired has gaps; where it begins after `first`, nothing of it is kept before.
+        """
+        assert self._client is not None
+        tp = aiokafka.TopicPartition(topic, partition)
+        async with self._lock:
+            lowest, highest = await self.bounds(topic, partition)
+            at, end = max(first, lowest), min(end, highest)
+            try:
+                self._client.assign([tp])
+                self._client.seek(tp, at)
+                moved = time.monotonic()
+                while await self._client.position(tp) < end:
+                    found = await self._client.getmany(
+                        tp, timeout_ms=FETCH_MS, max_records=PORTION)
+                    records = [one for one in found.get(tp, ()) if one.offset < end]
+                    if records:
+                        moved = time.monotonic()
+                        yield records
+                    elif time.monotonic() - moved > STALL_S:
+                        raise LogError(f"{topic}/{partition}: nothing for {STALL_S:g} s before "
+                                       f"offset {end}")
+            except (KafkaError, TimeoutError) as error:
+                raise LogError(f"{topic}/{partition}: {error!r}") from error
