@@ -19,6 +19,12 @@ SettingsOption = Annotated[
     Path | None,
     typer.Option("--settings", help=f"The settings; else {DEFAULT}, if there is one."),
 ]
+#: The same for commands that are about Kafka only in one of their ways, or say so in this way.
+KafkaOption = Annotated[
+    Path | None,
+    typer.Option("--kafka", "--settings", metavar="SETTINGS",
+                 help=f"The settings, with the brokers; else {DEFAULT}, if there is one."),
+]
 
 
 def settings_of(path: Path | None) -> Settings:
