@@ -54,15 +54,15 @@ def bucket_of(asset: str) -> int:
 
 
 class Cutter:
-    """Cuts the state of a partition. `fresh`: all parts count as changed."""
+    """Cuts the state of a partition: what has changed since it was joined, or began."""
 
-    def __init__(self, partition: Partition, *, fresh: bool) -> None:
+    def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self._registry: object = None                       # whose assets are sorted into buckets
         self._sorted: list[list[str]] = []
         self._buckets = np.zeros(0, np.uint8)               # of each asset, by number
         self._last: Parts = {}                              # groups and orders as cut last
-        self._dirty: set[int] = set(range(BUCKETS)) if fresh else set()
+        self._dirty: set[int] = set()
 
     def cut(self) -> tuple[bytes, Parts]:
         """The head, and the parts that changed since the last call."""

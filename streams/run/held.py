@@ -18,7 +18,7 @@ from streams.duty import Edition
 from streams.feed import Mark, Said, bytes_of
 from streams.ledger import Record, canonical
 from streams.listing import Row, rows_of
-from streams.messages import alert_headers, envelope, worker_source
+from streams.messages import Headers, alert_headers, envelope, worker_source
 from streams.pace import Input, Pace
 from streams.partition import Arrived, Beat, Partition, Position, Unused
 from streams.partition_parts import Cutter
@@ -51,6 +51,17 @@ class Waiting:
     command: Command | None     # None: a record that is no order
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The state of a partition at a moment: where it stood, and the parts not yet safe."""
+
+    at: Position
+    n: int                  # the last record of the ledger by then
+    head: bytes
+    parts: Mapping[str, bytes]
+    graves: Mapping[str, int]
+
+
 @dataclass
 class Held:
     """A partition with all that its owner has of it."""
@@ -65,14 +76,29 @@ class Held:
     graves: dict[str, int] = field(default_factory=dict)
     waiting: deque[Waiting] = field(default_factory=deque)
     shown: set[str] = field(default_factory=set)        # alarms whose row is on the topic
-    saved: Position | None = None           # what the newest safe snapshot holds
+    saved: tuple[int, int, int, int] | None = None      # offsets, record: of the newest snapshot
     pace: Pace = field(init=False)
+    _unsaved: dict[str, bytes] = field(default_factory=dict)    # parts cut and not yet safe
     _offsets: dict[int, int] = field(default_factory=dict)      # record of the ledger -> offset
 
+    diverged: str = ""                      # played again, it said something else than before
+
     def __post_init__(self) -> None:
-        at = self.partition.at
-        self.pace = Pace(at.clock, {name: Input(done=getattr(at, _FIELD[name])) for name in INPUTS})
         self.source = worker_source(self.names.prefix, self.number)
+        duty = self.partition
+        for key in duty.alarms.book.points:
+            self.shown.update(row["alarm"] for row in rows_of(duty.alarms, duty.contents, key))
+        self.begin_pace()
+
+    def begin_pace(self) -> None:
+        """From where the partition stands now."""
+        at = self.partition.at
+        done = dict(zip(INPUTS, (at.readings, at.commands, at.feed), strict=True))
+        self.pace = Pace(at.clock, {name: Input(done=done[name]) for name in INPUTS})
+
+    def know(self, offsets: Mapping[int, int]) -> None:
+        """Where records of the ledger are: number -> offset."""
+        self._offsets.update(offsets)
 
     @property
     def number(self) -> int:
@@ -99,7 +125,7 @@ class Held:
         """Orders; each waits for its turn."""
         self.waiting.extend(found)
         self._came("commands", records)
-        await self._refuse(refused, "commands", records)
+        await self.refuse(refused, "commands", records)
         await self.carry_out()
 
     async def carry_out(self) -> None:
@@ -142,7 +168,7 @@ class Held:
         chained = [self.partition.chain.append(content) for content in beat.contents]
         await self.say(list(zip(chained, beat.contents, strict=True)))
         await self.tell(beat.facts)
-        await self._refuse(beat.unused, topic, records)
+        await self.refuse(beat.unused, topic, records)
 
     async def say(self, records: Sequence[tuple[Record, Content]]) -> None:
         """Sends records of the ledger, and the rows of the alarms that they changed."""
@@ -156,7 +182,7 @@ class Held:
             await self.out.put(
                 self.names.of("alerts"), self.number, key.encode() if key else None, record.body,
                 headers, safe)
-        await self._show()
+        await self.show()
 
     async def tell(self, facts: Sequence[tuple[int, Said]]) -> None:
         """Sends what groups count to the partitions of their keys."""
@@ -170,7 +196,7 @@ class Held:
         for number in range(self.partition.place.total):
             await self.out.put(self.names.of("group-feed"), number, None, mark)
 
-    async def _show(self) -> None:
+    async def show(self) -> None:
         """Rows of the points that changed: as they are, or that they have ended."""
         duty, now = self.partition, self.partition.at.clock
         points, duty.changed = duty.changed, set()
@@ -197,8 +223,9 @@ class Held:
                    headers: Sequence[tuple[str, bytes]] = ()) -> None:
         await self.out.put(self.names.of(topic), self.number, key, value, headers)
 
-    async def _refuse(self, unused: Sequence[Unused], topic: str,
-                      records: Sequence[Arrived]) -> None:
+    async def refuse(self, unused: Sequence[Unused], topic: str,
+                     records: Sequence[Arrived]) -> None:
+        """Keeps what was not used of records of a topic, whole."""
         if not unused:
             return
         by_offset = {record.offset: record for record in records}
@@ -212,25 +239,24 @@ class Held:
 
     # Snapshots --------------------------------------------------------------------------------
 
-    def cut(self) -> tuple[Position, int, bytes, dict[str, bytes], Mapping[str, int]] | None:
+    def cut(self) -> Cut | None:
         """The state as it is now; None: nothing has changed since the newest snapshot."""
-        at = self.partition.at
-        if self.saved is not None and (at.readings, at.commands, at.feed) == (
-            self.saved.readings, self.saved.commands, self.saved.feed
-        ) and self.partition.chain.n == self._saved_n:
+        at, n = self.partition.at, self.partition.chain.n
+        if (at.readings, at.commands, at.feed, n) == self.saved:
             return None
         head, parts = self.cutter.cut()
-        return _copy(at), self.partition.chain.n, head, parts, dict(self.graves)
+        self._unsaved |= parts
+        return Cut(_copy(at), n, head, dict(self._unsaved), dict(self.graves))
 
-    async def save(
-        self, cut: tuple[Position, int, bytes, dict[str, bytes], Mapping[str, int]]
-    ) -> None:
-        """Makes a cut safe. Raises SendError."""
-        position, n, head, parts, graves = cut
-        await self.shelf.write(self.out, head, parts, lambda: self._after(n), graves)
-        self.saved, self._saved_n = position, n
-
-    _saved_n: int = -1
+    async def save(self, cut: Cut) -> None:
+        """Makes a cut safe, unless the partition is another's meanwhile. Raises SendError."""
+        if await self.shelf.write(
+            self.out, cut.head, cut.parts, lambda: self._after(cut.n), cut.graves
+        ):
+            at = cut.at
+            self.saved = at.readings, at.commands, at.feed, cut.n
+            self._unsaved = {name: data for name, data in self._unsaved.items()
+                             if cut.parts.get(name) is not data}
 
     def _after(self, n: int) -> int:
         """The offset after record `n` of the ledger, which is safe."""
@@ -241,10 +267,7 @@ class Held:
 
     def durable(self, topic: str) -> int | None:
         """The offset that may be committed of an input."""
-        return None if self.saved is None else int(getattr(self.saved, _FIELD[topic]))
-
-
-_FIELD = {"readings": "readings", "commands": "commands", "group-feed": "feed"}
+        return None if self.saved is None else self.saved[INPUTS.index(topic)]
 
 
 def _copy(at: Position) -> Position:
@@ -257,7 +280,7 @@ def _ended(alarm: str, key: tuple[str, str]) -> Row:
             "seq": 0}
 
 
-def owner(epoch: int, partition: int, t_ms: int, source: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+def owner(epoch: int, partition: int, t_ms: int, source: str) -> tuple[bytes, Headers]:
     """The fence of a new owner: body and headers."""
     content = {"type": "owner", "epoch": epoch, "partition": partition, "t_ms": t_ms}
     return json.dumps(content).encode(), alert_headers(source, content, b"", epoch)

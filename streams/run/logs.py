@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Self
 
 import aiokafka
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.run.fetching import Record
@@ -52,6 +53,18 @@ class Logs:
             with contextlib.suppress(KafkaError):
                 await self._client.stop()
 
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        """How many partitions topics have; those that are not there have 0. Raises LogError."""
+        admin = AIOKafkaAdminClient(**self._settings)
+        try:
+            await admin.start()
+            found = await admin.describe_topics(list(topics))
+        except (KafkaError, TimeoutError) as error:
+            raise LogError(f"the topics are not known: {error!r}") from error
+        finally:
+            await admin.close()
+        return {one["topic"]: len(one["partitions"]) for one in found}
+
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that is kept, and the one after the last. Raises LogError."""
         assert self._client is not None
@@ -63,9 +76,18 @@ class Logs:
             raise LogError(f"{topic}/{partition}: {error!r}") from error
         return firsts[tp], ends[tp]
 
+    async def some(
+        self, topic: str, partition: int, first: int, end: int
+    ) -> Sequence[Record]:
+        """The first portion of what `read` gives; empty where there is nothing."""
+        async with contextlib.aclosing(self.read(topic, partition, first, end)) as portions:
+            async for records in portions:
+                return records
+        return []
+
     async def read(
         self, topic: str, partition: int, first: int, end: int
-    ) -> AsyncIterator[Sequence[Record]]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """The records from `first` up to `end`, exclusive, in portions. A topic that was compacted
         or has expired has gaps; where it begins after `first`, nothing of it is kept before.
         """

@@ -24,10 +24,16 @@ class Sender(Protocol):
 
 
 class Outgoing:
-    """Messages on their way. Used from one event loop."""
+    """Messages on their way. Used from one event loop.
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    `live` says whether the partitions are still ours: when they are not, nothing is sent any more,
+    and nothing counts as safe. `heard` is given the broker's stamp of each message that is safe.
+    """
+
+    def __init__(
+        self, sender: Sender, live: Callable[[], bool], heard: Callable[[int], None]
+    ) -> None:
+        self._sender, self.live, self._heard = sender, live, heard
         self._open: set[asyncio.Future[Any]] = set()
         self._failed: BaseException | None = None
 
@@ -40,6 +46,8 @@ class Outgoing:
         Raises SendError where this or an earlier one cannot be sent.
         """
         self._check()
+        if not self.live():
+            return
         if len(self._open) >= OPEN:
             await self.settled()
         future = await self._sender.post(topic, at, key, value, headers)
@@ -51,8 +59,11 @@ class Outgoing:
                 self._failed = self._failed or SendError(f"{topic}/{at}: cancelled")
             elif (error := future.exception()) is not None:
                 self._failed = self._failed or error
-            elif then is not None:
-                then(future.result().offset)
+            else:
+                result = future.result()
+                self._heard(result.timestamp)
+                if then is not None:
+                    then(result.offset)
 
         future.add_done_callback(done)
 

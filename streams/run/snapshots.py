@@ -90,9 +90,9 @@ class Shelf:
     async def write(
         self, out: Outgoing, head: bytes, parts: Mapping[str, bytes],
         alerts: Callable[[], int], graves: Mapping[str, int],
-    ) -> None:
-        """Writes parts, then the head; returns when it is safe. `alerts` is asked once all that
-        was sent before is. Raises SendError: then the snapshot before it still holds.
+    ) -> bool:
+        """Writes parts, then the head; True: it is safe. `alerts` is asked once all that was sent
+        before is. Raises SendError. Unless it is safe, the snapshot before it still holds.
         """
         refs, stale = dict(self._refs), list[bytes]()
         for name, data in parts.items():
@@ -100,14 +100,19 @@ class Shelf:
                 stale += _keys(self._partition, refs[name])
             refs[name] = await self._part(out, name, data)
         await out.settled()
+        if not out.live():
+            return False
         written = Written(self._epoch, alerts(), head, refs, dict(graves))
         await self._put(out, _head_key(self._partition, self._epoch),
                         packed(msgspec.msgpack.encode(written)))
         await out.settled()
+        if not out.live():
+            return False
         self._refs = refs
         for key in (*self._stale, *stale):
             await self._put(out, key, None)
         self._stale = []
+        return True
 
     async def _part(self, out: Outgoing, name: str, data: bytes) -> Ref:
         self._count += 1

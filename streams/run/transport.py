@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, cast
 
 import faust
@@ -113,22 +113,29 @@ def producer(app: App) -> Producer:
 def serve(make: Callable[[], App]) -> None:
     """Runs an app until SIGTERM or SIGINT. As `run`."""
     async def main() -> None:
-        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
-        await run(make, stopping)
+        await run(make(), signalled())
 
     asyncio.run(main())
 
 
-async def run(make: Callable[[], App], stopping: asyncio.Event) -> None:
-    """Runs an app until `stopping` is set. Raises the reason of its crash, GroupDiedError, and
-    TimeoutError if it does not stop in time: what was durable by then stays so.
+def signalled() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def run(
+    app: App, stopping: asyncio.Event, tasks: Iterable[Coroutine[Any, Any, None]] = ()
+) -> None:
+    """Runs an app until `stopping` is set, and tasks beside it. Raises the reason of its crash,
+    what a task raises, GroupDiedError, and TimeoutError if it does not stop in time: what was
+    durable by then stays so.
     """
-    app = make()
     starting = asyncio.ensure_future(app.start())
     ends = [asyncio.ensure_future(end) for end in (
-        stopping.wait(), app.wait_until_stopped(), _watch(app), _failed(starting))]
+        stopping.wait(), app.wait_until_stopped(), _watch(app), _failed(starting), *tasks)]
     try:
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for end in done:

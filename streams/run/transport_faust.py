@@ -50,6 +50,7 @@ from faust.types import ConsumerMessage
 from mode import Service
 
 from streams.run.fetching import TP, Astray, Away, Fetching, PartitionBatch, Record
+from streams.run.outgoing import SendError
 from streams.run.transport_holding import Holding, Lease
 from streams.run.transport_setup import Reports, Setup
 
@@ -235,10 +236,6 @@ def _away(error: Exception) -> Exception:
     passing = isinstance(error, (IllegalStateError, TimeoutError)) or getattr(
         error, "retriable", False)
     return Away(str(error)) if passing else error
-
-
-class SendError(Exception):
-    """Messages that the brokers did not take, and why the first was not."""
 
 
 class Producer(driver.Producer):
