@@ -20,6 +20,7 @@ from streams.run.fetching import Record
 
 STALL_S = 30.0          # without any record while some are to come
 FETCH_MS = 500
+FETCH_WAIT_MS = 10      # for records: what is read is there
 FETCH_BYTES = 8 << 20
 PORTION = 5_000         # records
 
@@ -29,29 +30,33 @@ class LogError(Exception):
 
 
 class Logs:
-    """Use as a context. One read at a time; others wait."""
+    """Use as a context. One read at a time; others wait.
+
+    Two clients: a broker answers the requests of a connection in their order, so the one that
+    reads would hold up questions until its fetch has been waited out.
+    """
 
     def __init__(self, client: Mapping[str, Any]) -> None:
         self._settings = dict(client)
         self._lock = asyncio.Lock()
-        self._client: aiokafka.AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
-        self._client = aiokafka.AIOKafkaConsumer(
+        self._reader, self._asker = (aiokafka.AIOKafkaConsumer(
             **self._settings, enable_auto_commit=False, auto_offset_reset="none",
-            max_partition_fetch_bytes=FETCH_BYTES, fetch_max_wait_ms=100,
-        )
+            max_partition_fetch_bytes=FETCH_BYTES, fetch_max_wait_ms=FETCH_WAIT_MS,
+        ) for _ in range(2))  # fmt: skip
         try:
-            await self._client.start()
+            await self._reader.start()
+            await self._asker.start()
         except KafkaError as error:
-            await self._client.stop()
+            await self.__aexit__()
             raise LogError(f"no broker answers: {error}") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._client is not None:
+        for client in (self._reader, self._asker):
             with contextlib.suppress(KafkaError):
-                await self._client.stop()
+                await client.stop()
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         """How many partitions topics have; those that are not there have 0. Raises LogError."""
@@ -67,11 +72,10 @@ class Logs:
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that is kept, and the one after the last. Raises LogError."""
-        assert self._client is not None
         tp = aiokafka.TopicPartition(topic, partition)
         try:
-            firsts = await self._client.beginning_offsets([tp])
-            ends = await self._client.end_offsets([tp])
+            firsts = await self._asker.beginning_offsets([tp])
+            ends = await self._asker.end_offsets([tp])
         except (KafkaError, TimeoutError) as error:
             raise LogError(f"{topic}/{partition}: {error!r}") from error
         return firsts[tp], ends[tp]
@@ -91,17 +95,16 @@ class Logs:
         """The records from `first` up to `end`, exclusive, in portions. A topic that was compacted
         or has expired has gaps; where it begins after `first`, nothing of it is kept before.
         """
-        assert self._client is not None
         tp = aiokafka.TopicPartition(topic, partition)
         async with self._lock:
             lowest, highest = await self.bounds(topic, partition)
             at, end = max(first, lowest), min(end, highest)
             try:
-                self._client.assign([tp])
-                self._client.seek(tp, at)
+                self._reader.assign([tp])
+                self._reader.seek(tp, at)
                 moved = time.monotonic()
-                while await self._client.position(tp) < end:
-                    found = await self._client.getmany(
+                while await self._reader.position(tp) < end:
+                    found = await self._reader.getmany(
                         tp, timeout_ms=FETCH_MS, max_records=PORTION)
                     records = [one for one in found.get(tp, ()) if one.offset < end]
                     if records:
@@ -112,3 +115,5 @@ class Logs:
                                        f"offset {end}")
             except (KafkaError, TimeoutError) as error:
                 raise LogError(f"{topic}/{partition}: {error!r}") from error
+            finally:
+                self._reader.assign([])     # or it would fetch on and on
