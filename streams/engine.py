@@ -19,6 +19,7 @@ from streams.activate import Activation, carry_over
 from streams.assets import Assets
 from streams.intake import Batch, Intake
 from streams.plant import Jobs, Plant, Programs, advance, entry, job
+from streams.readings import Mine
 
 #: A rule that cannot decide for so long (ms) is counted and listed.
 UNDECIDED_AFTER = 10 * 60_000
@@ -28,7 +29,7 @@ Outcome = tuple[Refusal | None, list[Transition]]
 
 class Engine:
     """All assets of a pack. `start` (ms) is when the inventory's assets begin; unless given, with
-    the first time that is heard of."""
+    the first time that is heard of. `mine`: which assets that are first heard belong here."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Engine:
         inventory: Sequence[Asset] = (),
         start: int | None = None,
         programs: Programs | None = None,
+        mine: Mine | None = None,
     ) -> None:
         self.pack = pack
         self.zone = zone
+        self.mine = mine
         self.programs = programs if programs is not None else Programs(pack, zone)
         self.assets = Assets(pack)
-        self.intake = Intake(pack, self.assets)
+        self.intake = Intake(pack, self.assets, mine=mine)
         self.plants = [Plant(self.programs, cls) for cls in pack.classes]
         self.rows: list[int] = []          # asset -> row in its class's plant
         self._row_of = np.zeros(0, np.int32)    # the same as an array, made anew when it grew
@@ -254,7 +257,7 @@ class Engine:
                 self.assets.hear(old.ids[number], cls)
             self.owners[cls][row] = len(self.rows)
             self.rows.append(row)
-        self.intake = Intake(pack, self.assets)
+        self.intake = Intake(pack, self.assets, mine=self.mine)
 
     # Out --------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from rules import records
 from rules.model import Pack
 from streams.assets import Assets
 from streams.decode import decode, from_message
-from streams.readings import KEPT_BYTES, Draft, Readings, Record, Refused
+from streams.readings import KEPT_BYTES, Draft, Mine, Readings, Record, Refused
 from streams.reasons import Reason
 from streams.scan import Scanner, Taken
 
@@ -69,7 +69,8 @@ class Intake:
     """Decodes and checks messages for the classes of a pack, against a registry of assets.
 
     `unknown_assets`: an asset first heard is taken in ("accept": its message must name its class
-    unless the pack has only one) or refused ("reject").
+    unless the pack has only one) or refused ("reject"). `mine`: one that does not belong here is
+    refused in any case; only an asset that is not known yet is asked about.
     """
 
     def __init__(
@@ -77,9 +78,10 @@ class Intake:
         pack: Pack,
         assets: Assets,
         unknown_assets: Literal["accept", "reject"] = "accept",
+        mine: Mine | None = None,
     ) -> None:
         classes = [pack.classes[name] for name in assets.classes]
-        self._readings = Readings(assets, classes, unknown_assets == "accept")
+        self._readings = Readings(assets, classes, unknown_assets == "accept", mine)
         self._scanner = Scanner(assets, classes)
         self._heard = 0
 

@@ -20,6 +20,7 @@ from streams.assets import MAX_ASSETS, is_asset_id
 from streams.engine import Engine
 from streams.parcels_rows import Found, Rows, find, put, take
 from streams.plant import Programs
+from streams.readings import Mine
 from streams.snapshot import SnapshotError, seal, unseal
 
 FORMAT = 2
@@ -82,12 +83,13 @@ def snapshot(engine: Engine) -> bytes:
 
 
 def restore(
-    pack: Pack, data: bytes, zone: str = "UTC", programs: Programs | None = None
+    pack: Pack, data: bytes, zone: str = "UTC", programs: Programs | None = None,
+    mine: Mine | None = None,
 ) -> Engine:
     """An engine as it was. Raises SnapshotError if the bytes are damaged, or of another pack or
     zone."""
     whole = _opened(data)
-    engine = Engine(pack, zone, programs=programs)
+    engine = Engine(pack, zone, programs=programs, mine=mine)
     if set(whole.heads) != set(pack.classes):
         raise SnapshotError("the snapshot is of other classes")
     _adopt(engine, [whole])

@@ -7,6 +7,7 @@ One message or value at a time, in the order of `streams.reasons.Reason`: the sl
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rules.model import AssetClass, Signal
@@ -25,6 +26,10 @@ GOOD_NUMBER = 192
 
 NAN = float("nan")
 _CODES = 1 << 63  # codes are int64
+
+
+#: Which assets belong here, where a topic is shared out between partitions: asset id -> whether.
+Mine = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +78,19 @@ class Readings:
     """Writes readings into a draft, for assets of some classes (in the order of `assets.classes`).
 
     `accept`: an asset first heard is taken in; its message must name its class unless there is only
-    one.
+    one. `mine`: an asset first heard that does not belong here is refused; None: all belong here.
     """
 
-    def __init__(self, assets: Assets, classes: list[AssetClass], accept: bool) -> None:
+    def __init__(
+        self, assets: Assets, classes: list[AssetClass], accept: bool, mine: Mine | None = None
+    ) -> None:
         assert [cls.name for cls in classes] == list(assets.classes)
         self._assets = assets
         self._classes = classes
         self._slots = [cls.slots() for cls in classes]
         self._event_slots = [cls.event_slots() for cls in classes]
         self._accept = accept
+        self._mine = mine
 
     def take(self, reading: Reading | Refuse, record: Record, draft: Draft) -> None:
         """Add a message to the draft, or the reason why not; the same for each of its values."""
@@ -111,6 +119,8 @@ class Readings:
         if reading.historical:
             raise Refuse(Reason.HISTORICAL)
         index = self._assets.index(reading.asset)
+        if index is None and self._mine is not None and not self._mine(reading.asset):
+            raise Refuse(Reason.MISPLACED)
         cls = self._class_of(reading, index)
         arrival = reading.arrival if reading.arrival is not None else now
         ahead = self._classes[cls].max_ahead

@@ -26,6 +26,7 @@ class Reason(Enum):
     WRONG_TYPE = "wrong_type"
     BAD_ASSET = "bad_asset"
     BAD_TIME = "bad_time"
+    MISPLACED = "misplaced"
     UNKNOWN_CLASS = "unknown_class"
     UNKNOWN_ASSET = "unknown_asset"
     CLASS_CHANGED = "class_changed"
@@ -70,6 +71,10 @@ _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.BAD_TIME: (
         "时间应为整数（毫秒、微秒、纳秒）或带时区的 RFC 3339 文本（无闰秒）",
         "a time is an integer (ms, µs or ns) or RFC 3339 text with an offset (no leap second)",
+    ),
+    Reason.MISPLACED: (
+        "设备属于该主题的另一个分区：请以设备编号为记录的键，并用 Kafka 默认的 murmur2 分区器",
+        "the asset is of another partition: key records by asset, Kafka's default way (murmur2)",
     ),
     Reason.UNKNOWN_CLASS: ("没有这个设备类别", "no pack that is loaded has this class"),
     Reason.UNKNOWN_ASSET: (

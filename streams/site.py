@@ -19,6 +19,7 @@ from streams.engine import Engine, in_order
 from streams.groups import Groups
 from streams.intake import Batch, Scanned
 from streams.plant import Programs
+from streams.readings import Mine
 
 #: Tells what became of a command that waited for its time.
 Told = Callable[[Refusal | None], None]
@@ -28,7 +29,8 @@ class Site:
     """All assets and groups of one pack. `start` (ms) is when the inventory's assets begin.
 
     `programs` are the pack's compiled rules, for those who make many sites of one pack; `engine`
-    is one that already runs (with `inventory`).
+    is one that already runs (with `inventory`). `mine`: which assets that are first heard belong
+    here (of an engine that already runs: as it was made).
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class Site:
         start: int | None = None,
         programs: Programs | None = None,
         engine: Engine | None = None,
+        mine: Mine | None = None,
     ) -> None:
         self._pack = pack
-        self.engine = engine or Engine(pack, zone, inventory, start, programs)
+        self.engine = engine or Engine(pack, zone, inventory, start, programs, mine)
         self._inventory = tuple(inventory)
         self.groups = Groups(pack, self._inventory, self.attribute)
         self._lateness = max((cls.lateness for cls in pack.classes.values()), default=0)
@@ -156,7 +159,9 @@ class Site:
         return msgspec.msgpack.encode([parcels.snapshot(self.engine), self.groups.state(), rows])
 
     @classmethod
-    def restore(cls, pack: Pack, data: bytes, zone: str = "UTC") -> Site:
+    def restore(
+        cls, pack: Pack, data: bytes, zone: str = "UTC", mine: Mine | None = None
+    ) -> Site:
         """The site as it was at its snapshot. Raises ValueError when it is none."""
         try:
             match msgspec.msgpack.decode(data):
@@ -166,7 +171,7 @@ class Site:
                     raise ValueError("not the snapshot of a site")
         except (msgspec.DecodeError, TypeError) as error:
             raise ValueError(f"not the snapshot of a site: {error}") from None
-        site = cls(pack, zone, inventory, engine=parcels.restore(pack, engine, zone))
+        site = cls(pack, zone, inventory, engine=parcels.restore(pack, engine, zone, mine=mine))
         site.groups.restore(groups)
         return site
 

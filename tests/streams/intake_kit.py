@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
@@ -37,12 +38,17 @@ PACK = Pack({"lift": LIFT, "pump": PUMP}, (), (), {})
 SLOT: dict[str | tuple[str, int], int] = dict([*LIFT.slots().items(), *LIFT.event_slots().items()])
 
 
-def intake(pack: Pack = PACK, unknown_assets: str = "accept", fast: bool = False) -> Intake:
+def intake(
+    pack: Pack = PACK,
+    unknown_assets: str = "accept",
+    fast: bool = False,
+    mine: Callable[[str], bool] | None = None,
+) -> Intake:
     """An intake that knows L1 (a lift) and P1 (a pump), with its fast way ready if wanted."""
     assets = Assets(pack)
     for cls in pack.classes:
         assets.add(Asset(f"{cls[0].upper()}1", cls))
-    made = Intake(pack, assets, "accept" if unknown_assets == "accept" else "reject")
+    made = Intake(pack, assets, "accept" if unknown_assets == "accept" else "reject", mine)
     if fast:
         made.prepare()
     return made
