@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rules.model import SEVERITY_NAMES
-from streams import cli_alarms, cli_kpi, cli_ledger, cli_refused, cli_rules
+from streams import cli_alarms, cli_kpi, cli_ledger, cli_notify, cli_refused, cli_rules
 from streams.cli_common import (
     FAILED,
     JsonOption,
@@ -43,6 +43,7 @@ cli_rules.app.command("activate")(cli_alarms.activate)
 app.add_typer(cli_alarms.app, name="alarms")
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_refused.app, name="refused")
+app.command()(cli_notify.notify)
 app.command()(cli_ledger.trace)
 app.command()(cli_kpi.kpi)
 
