@@ -19,6 +19,7 @@ from connectors.kafka import TIMEOUT_S, LinkError, Record, _opened, _ours
 POLL_MS = 200        # the longest wait for records, and so for an end
 MOST = 500           # records of a poll
 COMMIT_MS = 1_000    # the longest wait for a commit
+RECONNECT_MS = 2_000  # the longest wait between tries to reach a broker that is away
 _BYTES = 8 << 20     # of a partition's fetch; one larger record still comes
 
 
@@ -34,7 +35,8 @@ class Follower:
         self._client = _opened(
             KafkaConsumer, settings, timeout_s, group_id=group, client_id=group,
             enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed",
-            max_partition_fetch_bytes=_BYTES, max_poll_records=MOST, fetch_max_wait_ms=POLL_MS)
+            max_partition_fetch_bytes=_BYTES, max_poll_records=MOST, fetch_max_wait_ms=POLL_MS,
+            reconnect_backoff_max_ms=RECONNECT_MS)
         try:
             with _ours(settings):
                 found = self._client.partitions_for_topic(topic)

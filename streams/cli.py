@@ -16,6 +16,7 @@ from streams import (
     cli_alarms,
     cli_kpi,
     cli_ledger,
+    cli_notify,
     cli_refused,
     cli_rules,
     cli_topics,
@@ -53,6 +54,7 @@ app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_refused.app, name="refused")
 app.add_typer(cli_topics.app, name="topics")
 app.command()(cli_worker.worker)
+app.command()(cli_notify.notify)
 app.command()(cli_ledger.trace)
 app.command()(cli_kpi.kpi)
 

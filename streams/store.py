@@ -81,7 +81,7 @@ class Store:
                 self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._lock = _locked(path)
+                self._lock = locked(path)
                 self._db = sqlite3.connect(path)
             self._db.isolation_level = None
             self._open(readonly=readonly)
@@ -287,15 +287,17 @@ def _plain(message: Message) -> list[object]:
             message.historical]
 
 
-def _locked(path: Path) -> IO[str]:
-    """Holds the ledger for this process until the file returned is closed."""
+def locked(path: Path, option: str = "--ledger") -> IO[str]:
+    """Holds a database for this process until the file returned is closed. `option` names its
+    folder. Raises StoreError when another process has it, and OSError.
+    """
     lock = path.with_suffix(".lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
         raise StoreError(
-            f"{path}: another run is writing to this ledger; end it, or choose another folder "
-            "with --ledger"
+            f"{path}: another run is writing to this file; end it, or choose another folder "
+            f"with {option}"
         ) from None
     return lock
