@@ -111,9 +111,9 @@ def _plain(one: Mapping[str, object], control: str) -> Schema:
         made["not"] = {"pattern": control}
     if "anyOf" in made:
         made["anyOf"] = [_plain(part, control) for part in made["anyOf"]]
-    if isinstance(made.get("additionalProperties"), dict):
+    if isinstance(made.get("additionalProperties"), dict):     # fields of a step
         made["additionalProperties"] = _plain(made["additionalProperties"], CONTROL_BUT_LINES)
-        made["propertyNames"] = text(128, 1)
+        made["propertyNames"] = _plain(made["propertyNames"] | {"type": "string"}, CONTROL)
     return made
 
 
@@ -124,7 +124,7 @@ def _with(kind: str) -> Schema:
     about = () if kind == "set" else ("rule", "asset")
     said = dict.fromkeys((*needed, *about))     # in order, once
     properties: dict[str, Schema] = dict.fromkeys(said, ref("something"))
-    properties |= dict.fromkeys(sorted(of_some - {*needed, *may}), _NONE)
+    properties |= dict.fromkeys(sorted(of_some - {*needed, *may}), ref("nothing"))
     return {"required": list(said), "properties": properties}
 
 

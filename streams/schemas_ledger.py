@@ -48,9 +48,9 @@ def _record(name: str, needed: Mapping[str, Schema], may: Mapping[str, Schema] |
 #: Of an alert: what is in each …
 _SAID: Mapping[str, Schema] = {
     "alarm": ref("alarm_id"),
-    "seq": {**COUNT, "description": "counts the changes of the alarm (of the point: raised_ms 0)"},
+    "seq": {**COUNT, "description": "counts the changes of the alarm, or of the point"},
     "kind": words(ALERT_KINDS, description="what has changed"),
-    "raised_ms": {**MS, "description": "when it was raised; with rule and asset it names the alarm"},
+    "raised_ms": {**MS, "description": "when it was raised; of a point 0"},
     "since_ms": {**MS, "description": "when its condition began, before any delay"},
     "asset": KEY,
     "group": {**YES_NO, "description": "whether `asset` is the key of a group"},
@@ -110,14 +110,23 @@ ALWAYS_OF: Mapping[str, tuple[str, ...]] = {
 
 def _of_kind(kind: str) -> Schema:
     """What holds of one kind of alert beside what holds of all."""
-    never = {name: False for name, kinds in ONLY_OF.items() if kind not in kinds}
     of_point = kind in get_args(PointKind)
     raised: Schema = {"const": 0} if of_point else {"not": {"const": 0}}
     more: Schema = {"announced": {"const": False}} if of_point else {}
     return {
-        "required": list(ALWAYS_OF.get(kind, ())),
-        "properties": {"raised_ms": raised, **more, **never},
-    }
+        "required": list(ALWAYS_OF.get(kind, ())), "properties": {"raised_ms": raised, **more},
+    }  # fmt: skip
+
+
+def _alert() -> Schema:
+    """A change of an alarm."""
+    return _record(
+        "alert", _SAID, _MAY,
+        description="A change of an alarm; or of the point, which is the rule on the asset.",
+        dependencies={name: {"properties": {"kind": {"enum": list(kinds)}}}
+                      for name, kinds in ONLY_OF.items()},
+        allOf=[when("kind", kind, _of_kind(kind)) for kind in ALERT_KINDS],
+    )  # fmt: skip
 
 
 def _commanded() -> Schema:
@@ -170,10 +179,7 @@ def _row() -> Schema:
 def ledger_schemas() -> dict[str, Schema]:
     """Schemas of records and rows, by name."""
     return {
-        "alert": _record(
-            "alert", _SAID, _MAY, description="A change of an alarm.",
-            allOf=[when("kind", kind, _of_kind(kind)) for kind in ALERT_KINDS],
-        ),
+        "alert": _alert(),
         "command_record": _commanded(),
         "activation": _record("activation", {
             "by": TEXT, "request": TEXT, "pack": ref("edition"), "inventory": ref("edition"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from rules.model import SEVERITIES
 from streams.assets import MAX_ID
+from streams.messages import MAX_TEXT
 
 Schema = dict[str, Any]
 
@@ -30,7 +31,9 @@ def thing(
 ) -> Schema:
     """An object. `closed`: other keys are refused; else a reader passes over those unknown."""
     properties = {**needed, **(may or {})}
-    made: Schema = {**more, "type": "object", "required": list(needed), "properties": properties}
+    made: Schema = {**more, "type": "object", "properties": properties}
+    if needed:
+        made["required"] = list(needed)
     return made | {"additionalProperties": False} if closed else made
 
 
@@ -65,13 +68,18 @@ def when(key: str, value: str, then: Schema) -> Schema:
 TEXT: Schema = {"type": "string"}
 YES_NO: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
-ASSET = text(MAX_ID, 1)
-KEY = {**text(2_000), "description": "an asset's id, or the key of a group"}
+ASSET, KEY = ref("asset_id"), ref("key")
 SEVERITY = words(SEVERITIES, description="from the lowest")
 MS: Schema = {"type": "integer", "description": "ms since 1970, UTC"}
 
 #: What several schemas refer to.
 PARTS: Mapping[str, Schema] = {
+    "asset_id": text(MAX_ID, 1),
+    "key": {**TEXT, "description": "an asset's id, or the key of a group"},
+    "event_id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT,
+                 "description": "with the source it names the event"},
+    "source": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT,
+               "description": "who wrote it: /PREFIX/worker/PARTITION or /PREFIX/cli of Tocsin"},
     "nothing": {"description": "an argument that says nothing", "enum": ["", None]},
     "something": {"description": "an argument that is needed", "not": {"enum": ["", None]}},
     "ms": MS,
