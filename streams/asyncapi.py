@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -51,7 +51,8 @@ class Of:
     kinds: tuple[str, ...]
     value: str
     key: Schema
-    own: Mapping[str, Schema]
+    own: Mapping[str, Schema] = field(default_factory=dict)
+    may: Mapping[str, Schema] = field(default_factory=dict)     # those not always there
 
 
 _NO_KEY: Schema = {"type": "null"}
@@ -66,20 +67,24 @@ _CHAINED: Mapping[str, Schema] = {
 _SOURCE: Mapping[str, Schema] = {
     "reason": {"type": "string", "pattern": "^[a-z_]{1,40}$",
                "description": "of a closed list: streams/README.md"},
-    "detail": {**text(MAX_TEXT), "description": "what was found"},
     "topic": TEXT, "partition": {"type": "string", "pattern": "^[0-9]{1,10}$"},
     "offset": {"type": "string", "pattern": "^[0-9]{1,19}$"},
+}  # fmt: skip
+_KNOWN: Mapping[str, Schema] = {
+    "detail": {**text(MAX_TEXT), "description": "what was found"}, "asset": ref("key"),
+    "key": {"type": "string", "description": "the bytes of its key"},
+    "bytes": {"type": "string", "pattern": "^[0-9]{1,18}$",
+              "description": "how many there were, where not all are kept"},
 }  # fmt: skip
 _POSITION: Schema = {"type": "string", "pattern": "^[^/]+/[0-9]+/[0-9]+$",
                      "description": "topic, partition and offset of what was refused"}  # fmt: skip
 _OF_ALERTS = tuple(kind for kind in KINDS if kind.startswith("alert."))
-_NONE: Mapping[str, Schema] = {}
 
 _KEY, _ASSET = ref("key"), ref("asset_id")
 
 MESSAGES: Mapping[str, Of] = {
-    "readings": Of("readings", "What an asset says of itself.", (), "readings", _ASSET, _NONE),
-    "order": Of("commands", "What somebody orders.", ("order",), "command", _KEY, _NONE),
+    "readings": Of("readings", "What an asset says of itself.", (), "readings", _ASSET),
+    "order": Of("commands", "What somebody orders.", ("order",), "command", _KEY),
     "alert": Of("alerts", "A change of an alarm.", _OF_ALERTS, "alert", _KEY, _CHAINED),
     "command_record": Of("alerts", "An order and its result.", ("command",), "command_record",
                          _KEY, _CHAINED),
@@ -87,18 +92,17 @@ MESSAGES: Mapping[str, Of] = {
                      _CHAINED),
     "tick": Of("alerts", "Time went on.", ("tick",), "tick", _NO_KEY, _CHAINED),
     "owner": Of("alerts", "A new owner of the partition.", ("owner",), "owner", _NO_KEY, _EPOCH),
-    "alarm": Of("alarms", "The newest state of an alarm.", ("alarm",), "alarm", ref("alarm_id"),
-                _NONE),
-    "snapshot": Of("snapshots", "Internal: state of the engine.", ("snapshot",), "", TEXT, _NONE),
-    "feed": Of("group-feed", "Internal: what groups count.", ("feed",), "", _KEY, _NONE),
+    "alarm": Of("alarms", "The newest state of an alarm.", ("alarm",), "alarm", ref("alarm_id")),
+    "snapshot": Of("snapshots", "Internal: states of partitions.", (), "", TEXT),
+    "feed": Of("group-feed", "Internal: what groups count.", (), "", _KEY),
     "pack": Of("rules", "Rules, by their name.", ("pack",), "pack",
-               {"type": "string", "pattern": "^pack/[0-9a-f]{16}$"}, _NONE),
+               {"type": "string", "pattern": "^pack/[0-9a-f]{16}$"}),
     "active": Of("rules", "Which rules are to be in effect.", ("active",), "active",
-                 {"const": "active"}, _NONE),
-    "asset": Of("assets", "An asset of the inventory.", ("asset",), "asset", _ASSET, _NONE),
+                 {"const": "active"}),
+    "asset": Of("assets", "An asset of the inventory.", ("asset",), "asset", _ASSET),
     "refused": Of("refused", "What could not be used: the bytes as they came, and why. After a "
                   "crash one may come twice, with the same key.", ("refused",), "", _POSITION,
-                  _SOURCE),
+                  _SOURCE, _KNOWN),
 }  # fmt: skip
 #: Topics on which no value says that the key is there no more.
 ENDING = ("alarms", "assets")
@@ -216,7 +220,5 @@ def envelope_schema(one: Of) -> Schema:
         "content-type": {"const": content_type(one.kinds[0])},
         **one.own,
     }
-    about = {"ce_subject": ref("key")}
-    if one.topic == "refused":
-        about["asset"] = ref("key")
+    about = {"ce_subject": ref("key"), **one.may}
     return thing({}, {**said, **about}) if one.topic in RECEIVED else thing(said, about)

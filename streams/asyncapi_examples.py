@@ -1,29 +1,22 @@
 """Examples of every message, as the engine makes them: a lift runs too fast, and it is seen to.
 
-What no engine makes (positions, a fence, a tick) is set by hand.
+A partition of the fleet plays them as a worker would; only what a worker adds is set by hand.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rules.model import Asset
-from rules.records import Message
-from streams.contents import Content
-from streams.decode import Reading, Refuse, decode
-from streams.duty import Duty, Edition
-from streams.ledger import GENESIS, Chain
-from streams.messages import (
-    Headers,
-    alert_headers,
-    cli_source,
-    envelope,
-    worker_source,
-)
+from streams.duty import Edition
+from streams.messages import Headers, alert_headers, cli_source, envelope, worker_source
+from streams.partition import Beat, Partition, Place, Position, Unused
 from streams.run.control_bodies import commands_of
+from streams.share import Share
 
 PREFIX = "tocsin"
 ASSET = "L1"
@@ -62,15 +55,26 @@ UNSHELVED = b"""{"request": "5c0ffee2", "by": "ana", "command": "unshelve",
 Example = dict[str, Any]         # name, summary, headers, payload: as AsyncAPI has it
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """See `streams.partition.Arrived`."""
+
+    offset: int
+    timestamp: int
+    value: bytes
+
+
 class _Tale:
     """The examples by message, in the order in which they come about."""
 
     def __init__(self) -> None:
         self.made: defaultdict[str, list[Example]] = defaultdict(list)
-        self._chain = Chain(16, GENESIS)
         self._source = worker_source(PREFIX, PARTITION)
-        self._duty = Duty(Edition.of(TEXTS), ZONE, INVENTORY, BEGIN)
-        self._taken = {"readings": 41, "commands": 2, "group-feed": 0}
+        edition = Edition.of(TEXTS)
+        place = Place(PARTITION, PARTITIONS, lambda _: PARTITION)
+        share = Share(edition.pack, ZONE, INVENTORY, start=BEGIN)
+        self._partition = Partition(edition, place, ZONE, BEGIN, share)
+        self._partition.at = Position(41, 2, 5, BEGIN)
 
     def adds(
         self, message: str, summary: str, payload: object, headers: Headers | None = None
@@ -82,62 +86,52 @@ class _Tale:
             **({"headers": said} if said else {}), "payload": payload,
         })  # fmt: skip
 
-    def hears(self, data: bytes, summary: str) -> None:
-        """A message of the lift."""
-        self.adds("readings", summary, json.loads(data))
-        self._taken["readings"] += 1
-        for one in decode(data):
-            assert isinstance(one, Reading)
-            message = Message(one.asset, "lift", one.t, one.values)
-            self.records(self._duty.play([message], one.t))
-
-    def is_ordered(self, data: bytes, summary: str) -> None:
-        """An order."""
-        [body], _ = commands_of(data)
-        t = self._duty.clock + 1
-        headers = envelope(cli_source(PREFIX), "order", body.request, t, body.asset)
-        self.adds("order", summary, json.loads(data), headers)
-        self._taken["commands"] += 1
-        answer, made = self._duty.command(body.order())
-        assert answer["request"] == body.request
-        self.records(made)
-
-    def records(self, contents: Iterable[Content]) -> None:
-        """What the ledger says of it."""
-        for content in contents:
-            position = {**self._taken, "clock_ms": content["t_ms"] + 180}
-            record = self._chain.append({**content, "position": position})
-            payload = json.loads(record.body)
-            kind = payload["type"]
-            self.adds(
-                "command_record" if kind == "command" else kind, _summary(payload), payload,
-                alert_headers(self._source, payload, record.hash, EPOCH),
-            )  # fmt: skip
-
-    def lists(self, summary: str, **more: object) -> None:
-        """The rows of the list of alarms."""
-        for row in self._duty.alarms_list():
-            headers = envelope(self._source, "alarm", f"{row['alarm']}-{row['seq']}",
-                               self._duty.clock, row["asset"])  # fmt: skip
-            self.adds("alarm", summary, {**row, "partition": PARTITION, **more}, headers)
-
     def takes_over(self) -> None:
-        """A new owner's fence, the rules that it has, and time that goes on."""
+        """A new owner's fence, and the rules that it has."""
         fence = {"type": "owner", "epoch": EPOCH, "partition": PARTITION, "t_ms": BEGIN}
         self.adds("owner", "A worker takes the partition over.", fence,
                   alert_headers(self._source, fence, b"", EPOCH))  # fmt: skip
-        self.records(self._duty.begin("ana"))
-        self.records([{"type": "tick", "t_ms": BEGIN + 30_000}])
+        self._performs(self._partition.opened("ana", "5c0ffee0"))
 
-    def refuses(self, data: bytes) -> None:
-        """A message that cannot be used."""
-        [why] = decode(data)
-        assert isinstance(why, Refuse)
-        where = {"topic": f"{PREFIX}.readings", "partition": str(PARTITION), "offset": "45"}
-        headers = envelope(
-            self._source, "refused", "/".join(where.values()), self._duty.clock, why.asset,
-            reason=why.reason.value, detail=why.found, **where, asset=why.asset)  # fmt: skip
-        self.adds("refused", "A time without its offset from UTC.", data.decode(), headers)
+    def hears(self, data: bytes, t: int, summary: str) -> None:
+        """A message of the lift comes at `t` (ms)."""
+        self._performs(self._partition.tick(t - 1_000))
+        self.adds("readings", summary, json.loads(data))
+        self._performs(self._partition.read([self._next(data, t)]))
+
+    def is_late(self, data: bytes, t: int, summary: str) -> None:
+        """A message that comes after its time has passed."""
+        self._performs(self._partition.tick(t))
+        self.hears(data, t, summary)
+
+    def is_ordered(self, data: bytes, t: int, summary: str) -> None:
+        """An order comes at `t` (ms)."""
+        self._performs(self._partition.tick(t - 1_000))
+        [body], _ = commands_of(data)
+        self.adds("order", summary, json.loads(data),
+                  envelope(cli_source(PREFIX), "order", body.request, t, body.asset))  # fmt: skip
+        command = body.order()
+        instant = self._partition.instant(command, t)
+        beat, _ = self._partition.order(command, instant, self._partition.at.commands + 1)
+        self._performs(beat)
+
+    def refuses(self, data: bytes, t: int) -> None:
+        """A message that cannot be used comes at `t` (ms)."""
+        [unused] = self._partition.read([self._next(data, t)]).unused
+        self.adds("refused", "A time without its offset from UTC.", data.decode(),
+                  self._refusal(unused, t))  # fmt: skip
+
+    def lists(self, summary: str) -> None:
+        """The rows of the list of alarms."""
+        for row in self._partition.alarms_list():
+            self._row(summary, row)
+
+    def ends(self, summary: str) -> None:
+        """The last row of the last alarm, and no row."""
+        last = self.made["alarm"][-1]["payload"]
+        self._row(summary, {"alarm": last["alarm"], "rule": last["rule"], "asset": last["asset"],
+                            "word": "normal", "finished": True, "seq": 0})  # fmt: skip
+        self.adds("tombstone", "It is there no more.", None)
 
     def has_tables(self) -> None:
         """The rules, and the inventory."""
@@ -152,6 +146,33 @@ class _Tale:
             row = {"id": one.id, "class": one.cls, "attributes": one.attributes,
                    "overrides": one.overrides}  # fmt: skip
             self.adds("asset", "A lift.", row, envelope(source, "asset", one.id, BEGIN, one.id))
+
+    def _next(self, data: bytes, t: int) -> _Arrived:
+        return _Arrived(self._partition.at.readings, t, data)
+
+    def _performs(self, beat: Beat) -> None:
+        """What the ledger says of a beat."""
+        for content in beat.contents:
+            record = self._partition.chain.append(content)
+            payload = json.loads(record.body)
+            kind = payload["type"]
+            self.adds(
+                "command_record" if kind == "command" else kind, _summary(payload), payload,
+                alert_headers(self._source, payload, record.hash, EPOCH),
+            )  # fmt: skip
+
+    def _row(self, summary: str, row: Mapping[str, Any]) -> None:
+        headers = envelope(self._source, "alarm", f"{row['alarm']}-{row['seq']}",
+                           self._partition.at.clock, row["asset"])  # fmt: skip
+        self.adds("alarm", summary, {**row, "partition": PARTITION}, headers)
+
+    def _refusal(self, unused: Unused, t: int) -> Headers:
+        where = {"topic": f"{PREFIX}.readings", "partition": str(PARTITION),
+                 "offset": str(unused.offset)}  # fmt: skip
+        return envelope(
+            self._source, "refused", "/".join(where.values()), t, unused.asset,
+            reason=unused.reason, detail=unused.detail, **where, asset=unused.asset,
+        )  # fmt: skip
 
 
 def _summary(content: Mapping[str, Any]) -> str:
@@ -170,12 +191,12 @@ def examples() -> dict[str, list[Example]]:
     tale = _Tale()
     tale.has_tables()
     tale.takes_over()
-    tale.hears(FAST, "Signals of an asset; the time in ms.")
-    tale.is_ordered(SEEN, "It is seen.")
+    tale.hears(FAST, BEGIN + 60_140, "Signals of an asset; the time in ms.")
+    tale.is_ordered(SEEN, BEGIN + 65_000, "It is seen.")
     tale.lists("It is acknowledged.")
-    tale.is_ordered(UNSHELVED, "It is to come off a shelf.")
-    tale.hears(SLOW, "One signal; the time as RFC 3339.")
-    tale.hears(SOME, "Several messages as one.")
-    tale.refuses(WRONG)
-    tale.adds("tombstone", "It is there no more.", None)
+    tale.is_ordered(UNSHELVED, BEGIN + 66_000, "It is to come off a shelf.")
+    tale.hears(SLOW, BEGIN + 120_170, "One signal; the time as RFC 3339.")
+    tale.ends("It has ended.")
+    tale.is_late(SOME, BEGIN + 130_000, "Several messages as one.")
+    tale.refuses(WRONG, BEGIN + 131_000)
     return dict(tale.made)

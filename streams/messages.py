@@ -6,7 +6,7 @@
     ce_type         tocsin.KIND; KINDS lists them
     ce_time         RFC 3339, ms
     ce_subject      the asset, or the key of a group, where there is one
-    content-type    application/json; of `refused` and `snapshot` application/octet-stream
+    content-type    application/json; of `refused` application/octet-stream
     hash, epoch     of the ledger: 64 hex digits (`streams.ledger.link`), the owner's generation
     others          of `refused`; OWN lists all
 
@@ -33,11 +33,11 @@ JSON, BYTES = "application/json", "application/octet-stream"
 #: What an event is about; `ce_type` is one of these after "tocsin.".
 KINDS: tuple[str, ...] = (
     *(f"alert.{kind}" for kinds in get_args(ChangeKind) for kind in get_args(kinds)),
-    "command", "activation", "tick", "owner", "order", "alarm", "snapshot", "feed", "pack",
-    "active", "asset", "refused",
+    "command", "activation", "tick", "owner", "order", "alarm", "pack", "active", "asset",
+    "refused",
 )  # fmt: skip
 #: Those whose value is no JSON of ours.
-_BYTES = frozenset({"snapshot", "refused"})
+_BYTES = frozenset({"refused"})
 #: Headers of ours beside those of CloudEvents.
 OWN = ("hash", "epoch", "reason", "detail", "topic", "partition", "offset", "asset")
 

@@ -169,11 +169,8 @@ def _row() -> Schema:
         "class": TEXT, "place": TEXT, "desk": TEXT,
         "title": ref("texts"), "text": ref("texts"), "evidence": ref("evidence"),
         "hazard": YES_NO, "steps": listed(step), "partition": COUNT,
-    }, {
-        "finished": {"const": True, "description": "the last row of this alarm"},
     }, description=f"The newest state of an alarm; at most {MAX_OPEN} are open of one rule on an "
-                   "asset. An alarm that ends has a last row, and no value some time later.",
-    )  # fmt: skip
+                   "asset.")  # fmt: skip
 
 
 def ledger_schemas() -> dict[str, Schema]:
@@ -185,16 +182,17 @@ def ledger_schemas() -> dict[str, Schema]:
             "by": TEXT, "request": TEXT, "pack": ref("edition"), "inventory": ref("edition"),
             "zone": _NAMED, "anew": _NAMES, "gone": _NAMES,
         }, description="Rules take effect; those named start anew, or are gone."),
-        "tick": thing(
-            {"type": {"const": "tick"}, "n": _N, "t_ms": ref("ms"), "position": ref("position")},
-            {"time": ref("time")},
-            description="Time went on with no message, and messages that came later were late.",
-        ),
+        "tick": _record("tick", {}, description="The clock had gone on, and readings that came "
+                                                "later were late."),
         "owner": thing(
             {"type": {"const": "owner"}, "epoch": COUNT, "partition": COUNT, "t_ms": ref("ms")},
-            {"time": ref("time")},
             description="A new owner of the partition begins. No record of the ledger: it has "
                         "neither number nor hash. What comes later with a lesser epoch is void.",
         ),
-        "alarm": _row(),
+        "alarm": {"anyOf": [ref("alarm_open"), ref("alarm_ended")]},
+        "alarm_open": _row(),
+        "alarm_ended": thing({
+            "alarm": ref("alarm_id"), "rule": _NAMED, "asset": KEY, "word": {"const": "normal"},
+            "finished": {"const": True}, "seq": COUNT, "partition": COUNT,
+        }, description="The last row of an alarm; some time later it has no row."),
     }  # fmt: skip

@@ -7,11 +7,12 @@ here stands once in a document, and is referred to as `#/components/schemas/NAME
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from rules.model import SEVERITIES
 from streams.assets import MAX_ID
 from streams.messages import MAX_TEXT
+from streams.partition import Driver
 
 Schema = dict[str, Any]
 
@@ -101,8 +102,9 @@ PARTS: Mapping[str, Schema] = {
         "unit": TEXT, "zh": TEXT, "en": TEXT,
     })),
     "position": thing(
-        {"readings": COUNT, "commands": COUNT, "group-feed": COUNT, "clock_ms": MS},
-        description="what the partition's owner had taken by this record: of each topic the next "
-                    "offset, and the system's clock",
+        {"beat": words(get_args(Driver)), "from": COUNT, "readings": COUNT, "commands": COUNT,
+         "group-feed": COUNT, "clock_ms": MS},
+        description="of which beat it is: what drove it, from which offset on; of each topic the "
+                    "next offset by then, and the system's clock",
     ),
 }  # fmt: skip
