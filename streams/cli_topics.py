@@ -1,12 +1,14 @@
-"""`tocsin topics`: makes the topics of a deployment, and says how those found differ."""
+"""`tocsin topics`: makes the topics of a deployment, and says how those found differ, and what is
+on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,3 +75,32 @@ def check(*, settings: SettingsOption = None, as_json: JsonOption = False) -> No
         raise typer.Exit(FAILED)
     if not as_json:
         say(f"{len(planned)} topics are as they should be")
+
+
+@app.command()
+def contract(
+    path: Annotated[Path, typer.Argument(help="The document.")] = Path("deploy/asyncapi.yaml"),
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Say whether it is up to date.")] = False,
+) -> None:
+    """Write down what is on the topics, as an AsyncAPI document."""
+    from streams.asyncapi import document, text_of  # noqa: PLC0415 - start-up
+
+    made = text_of(document())
+    try:
+        if not check:
+            path.write_text(made, encoding="utf-8")
+            return
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail(f"{path}: {getattr(error, 'strerror', '') or 'not text in UTF-8'}") from None
+    if found != made:
+        both = enumerate(zip_longest(found.splitlines(), made.splitlines()), 1)
+        line, (here, there) = next(
+            ((n, pair) for n, pair in both if pair[0] != pair[1]), (0, ("", "")))  # fmt: skip
+        raise fail(f"{path}:{line}: found {_quoted(here)}, expected {_quoted(there)}; "
+                   f"tocsin topics contract {path}")
+
+
+def _quoted(line: str | None) -> str:
+    return "the end" if line is None else f"`{line.strip()[:60]}`"

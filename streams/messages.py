@@ -6,7 +6,7 @@
     ce_type         tocsin.KIND; KINDS lists them
     ce_time         RFC 3339, ms
     ce_subject      the asset, or the key of a group, where there is one
-    content-type    application/json
+    content-type    application/json; of `refused` application/octet-stream
     hash, epoch     of the ledger: 64 hex digits (`streams.ledger.link`), the owner's generation
     others          of `refused`; OWN lists all
 
@@ -29,13 +29,15 @@ from streams.render import rfc3339
 Headers = list[tuple[str, bytes]]
 
 VERSION = "1.0"
-JSON = "application/json"
+JSON, BYTES = "application/json", "application/octet-stream"
 #: What an event is about; `ce_type` is one of these after "tocsin.".
 KINDS: tuple[str, ...] = (
     *(f"alert.{kind}" for kinds in get_args(ChangeKind) for kind in get_args(kinds)),
-    "command", "activation", "tick", "owner", "order", "alarm", "snapshot", "feed", "pack",
-    "active", "asset", "refused",
+    "command", "activation", "tick", "owner", "order", "alarm", "pack", "active", "asset",
+    "refused",
 )  # fmt: skip
+#: Those whose value is no JSON of ours.
+_BYTES = frozenset({"refused"})
 #: Headers of ours beside those of CloudEvents.
 OWN = ("hash", "epoch", "reason", "detail", "topic", "partition", "offset", "asset")
 
@@ -101,9 +103,15 @@ def envelope(
     assert more.keys() <= set(OWN), sorted(more)
     said = {
         "ce_specversion": VERSION, "ce_id": ident, "ce_source": source, "ce_type": f"tocsin.{kind}",
-        "ce_time": rfc3339(t_ms), "ce_subject": subject, "content-type": JSON, **more,
+        "ce_time": rfc3339(t_ms), "ce_subject": subject,
+        "content-type": content_type(kind), **more,
     }  # fmt: skip
     return [(name, _fit(text)) for name, text in said.items() if text]
+
+
+def content_type(kind: str) -> str:
+    """What the value of such a message is."""
+    return BYTES if kind in _BYTES else JSON
 
 
 def alert_headers(source: str, content: Mapping[str, Any], hash: bytes, epoch: int) -> Headers:  # noqa: A002 - its name in the ledger
