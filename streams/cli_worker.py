@@ -24,9 +24,7 @@ def worker(
     import asyncio  # noqa: PLC0415 - start-up
     import logging  # noqa: PLC0415 - start-up
 
-    from streams.run.logs import LogError  # noqa: PLC0415 - start-up
-    from streams.run.outgoing import SendError  # noqa: PLC0415 - start-up
-    from streams.run.worker import Worker, WorkerError  # noqa: PLC0415 - start-up
+    from streams.run.worker import FAULTS, Worker  # noqa: PLC0415 - start-up
 
     given = settings_of(settings)
     logging.basicConfig(
@@ -40,5 +38,5 @@ def worker(
 
     try:
         asyncio.run(main())
-    except (WorkerError, LogError, SendError, TimeoutError) as error:
+    except FAULTS as error:
         raise fail(f"tocsin worker: {error}") from None

@@ -31,6 +31,7 @@ from streams.feed import Mark, Said, fact_of
 from streams.groups import Fact
 from streams.intake import Batch, Scanned
 from streams.ledger import Chain
+from streams.plant import Programs
 from streams.reasons import Reason
 from streams.render import rfc3339
 from streams.share import Share
@@ -65,6 +66,10 @@ class Place(NamedTuple):
     total: int
     of: Callable[[str], int]
 
+    def has(self, key: str) -> bool:
+        """Whether a key belongs here."""
+        return self.of(key) == self.number
+
 
 class Position(msgspec.Struct):
     """How far a partition has come: the next offset of each topic, and the system's clock (ms)."""
@@ -95,15 +100,16 @@ class Beat:
 
 
 class Partition(Duty):
-    """A duty over the assets and group keys of one partition. `start` as of `Duty`."""
+    """A duty over the assets and group keys of one partition. `start` as of `Duty`, `programs` as
+    of `Site`."""
 
     site: Share
 
     def __init__(
         self, edition: Edition, place: Place, zone: str = "UTC", start: int = 0,
-        site: Share | None = None,
+        site: Share | None = None, programs: Programs | None = None,
     ) -> None:
-        site = site or Share(edition.pack, zone, start=start)
+        site = site or Share(edition.pack, zone, start=start, programs=programs, mine=place.has)
         super().__init__(edition, zone, site.inventory, start, site)
         self.place = place
         self.at = Position(clock=start)

@@ -14,6 +14,7 @@ from streams.contents import Content, command_of
 from streams.duty import Edition
 from streams.ledger import Record
 from streams.partition import Arrived, Beat, Partition, Place
+from streams.plant import Programs
 
 
 class Want(NamedTuple):
@@ -61,10 +62,12 @@ class Tail:
             yield group
 
 
-def begun(content: Content, editions: Mapping[str, Edition], place: Place) -> Partition:
+def begun(
+    content: Content, edition: Edition, place: Place, programs: Programs | None = None
+) -> Partition:
     """The partition before the first record of its ledger, which has this content."""
     position = content["position"]
-    partition = Partition(editions[content["pack"]], place, content["zone"], content["t_ms"])
+    partition = Partition(edition, place, content["zone"], content["t_ms"], programs=programs)
     at = partition.at
     at.readings, at.commands = position["readings"], position["commands"]
     at.feed = position["group-feed"]

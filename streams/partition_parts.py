@@ -22,6 +22,7 @@ from streams.duty import Edition
 from streams.engine import Engine
 from streams.ledger import Chain
 from streams.partition import Partition, Place, Position
+from streams.plant import Programs
 from streams.share import Share
 from streams.snapshot import SnapshotError
 
@@ -131,11 +132,11 @@ def head_of(data: bytes) -> Head:
 
 
 def joined(
-    head: Head, parts: Mapping[str, bytes], editions: Mapping[str, Edition], place: Place
+    head: Head, parts: Mapping[str, bytes], edition: Edition, place: Place,
+    programs: Programs | None = None,
 ) -> Partition:
-    """The partition as it was. Raises SnapshotError, and KeyError for an unknown edition."""
-    edition = editions[head.edition]
-    engine = Engine(edition.pack, head.zone)
+    """The partition as it was, under the edition that the head names. Raises SnapshotError."""
+    engine = Engine(edition.pack, head.zone, programs=programs, mine=place.has)
     rows: list[object] = []
     said: dict[str, Content] = {}
     held = []

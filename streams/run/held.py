@@ -28,7 +28,12 @@ from streams.run.snapshots import Shelf
 
 INPUTS = ("readings", "commands", "group-feed")
 GRAVE_MS = 60_000       # a row that has ended is shown as such before it goes
+MAX_LATER = 10_000      # messages that wait for the ledger
 MAX_WAITING = 10_000    # orders that wait for their turn; more are carried out at once
+
+
+#: Topic, partition, key, value, headers.
+_Message = tuple[str, int, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ class Held:
     shown: set[str] = field(default_factory=set)        # alarms whose row is on the topic
     saved: tuple[int, int, int, int] | None = None      # offsets, record: of the newest snapshot
     pace: Pace = field(init=False)
+    _later: deque[tuple[int, _Message]] = field(default_factory=deque)
+    _safe: int = 0                          # the last record of the ledger that is
     _unsaved: dict[str, bytes] = field(default_factory=dict)    # parts cut and not yet safe
     _offsets: dict[int, int] = field(default_factory=dict)      # record of the ledger -> offset
 
@@ -86,6 +93,7 @@ class Held:
     def __post_init__(self) -> None:
         self.source = worker_source(self.names.prefix, self.number)
         duty = self.partition
+        self._safe = duty.chain.n
         for key in duty.alarms.book.points:
             self.shown.update(row["alarm"] for row in rows_of(duty.alarms, duty.contents, key))
         self.begin_pace()
@@ -99,6 +107,7 @@ class Held:
     def know(self, offsets: Mapping[int, int]) -> None:
         """Where records of the ledger are: number -> offset."""
         self._offsets.update(offsets)
+        self._safe = max(offsets, default=self._safe)
 
     @property
     def number(self) -> int:
@@ -147,7 +156,8 @@ class Held:
         await self.perform(self.partition.tick(now))
         for alarm in [alarm for alarm, due in self.graves.items() if due <= now]:
             del self.graves[alarm]
-            await self._put("alarms", alarm.encode(), None)
+            self._put("alarms", alarm.encode(), None)
+        await self.release()
 
     async def rules(self, edition: Edition, by: str, request: str) -> None:
         """An edited pack takes over now."""
@@ -165,10 +175,14 @@ class Held:
         self, beat: Beat, topic: str = "", records: Sequence[Arrived] = (),
     ) -> None:
         """Chains and sends what a beat gives."""
+        await self.release()
         chained = [self.partition.chain.append(content) for content in beat.contents]
         await self.say(list(zip(chained, beat.contents, strict=True)))
-        await self.tell(beat.facts)
+        self.tell(beat.facts)
         await self.refuse(beat.unused, topic, records)
+        if len(self._later) > MAX_LATER:
+            await self.out.settled()
+            await self.release()
 
     async def say(self, records: Sequence[tuple[Record, Content]]) -> None:
         """Sends records of the ledger, and the rows of the alarms that they changed."""
@@ -177,26 +191,25 @@ class Held:
             headers = alert_headers(self.source, content, record.hash, self.epoch)
 
             def safe(offset: int, n: int = record.n) -> None:
-                self._offsets[n] = offset
+                self._offsets[n], self._safe = offset, n
 
             await self.out.put(
                 self.names.of("alerts"), self.number, key.encode() if key else None, record.body,
                 headers, safe)
-        await self.show()
+        self.show()
 
-    async def tell(self, facts: Sequence[tuple[int, Said]]) -> None:
-        """Sends what groups count to the partitions of their keys."""
+    def tell(self, facts: Sequence[tuple[int, Said]]) -> None:
+        """What groups count, for the partitions of their keys."""
         for number, said in facts:
-            await self.out.put(self.names.of("group-feed"), number, said.fact.key.encode(),
-                               bytes_of(said))
+            self._put("group-feed", said.fact.key.encode(), bytes_of(said), at=number)
 
-    async def mark(self) -> None:
+    def mark(self) -> None:
         """Tells all partitions how far this one is."""
         mark = bytes_of(Mark(self.number, self.partition.mark))
         for number in range(self.partition.place.total):
-            await self.out.put(self.names.of("group-feed"), number, None, mark)
+            self._put("group-feed", None, mark, at=number)
 
-    async def show(self) -> None:
+    def show(self) -> None:
         """Rows of the points that changed: as they are, or that they have ended."""
         duty, now = self.partition, self.partition.at.clock
         points, duty.changed = duty.changed, set()
@@ -205,23 +218,32 @@ class Held:
             for alarm, row in rows.items():
                 self.graves.pop(alarm, None)
                 self.shown.add(alarm)
-                await self._row(alarm, row)
+                self._row(alarm, row)
             point = duty.alarms.book.points.get(key)
             ids = {alarm_id(*key, raised) for raised in (*(point.open if point else ()), 0)}
             for alarm in (ids & self.shown) - rows.keys():
                 self.shown.discard(alarm)
                 self.graves[alarm] = now + GRAVE_MS
-                await self._row(alarm, _ended(alarm, key))
+                self._row(alarm, _ended(alarm, key))
 
-    async def _row(self, alarm: str, row: Row) -> None:
+    def _row(self, alarm: str, row: Row) -> None:
         body = canonical({**row, "partition": self.number})
         headers = envelope(self.source, "alarm", f"{alarm}-{row['seq']}", self.partition.at.clock,
                            row["asset"])
-        await self._put("alarms", alarm.encode(), body, headers)
+        self._put("alarms", alarm.encode(), body, headers)
 
-    async def _put(self, topic: str, key: bytes, value: bytes | None,
-                   headers: Sequence[tuple[str, bytes]] = ()) -> None:
-        await self.out.put(self.names.of(topic), self.number, key, value, headers)
+    def _put(self, topic: str, key: bytes | None, value: bytes | None,
+             headers: Sequence[tuple[str, bytes]] = (), at: int | None = None) -> None:
+        """What follows from the ledger: it goes once the ledger is safe. Played again after a
+        crash, what the ledger lacks may come out otherwise."""
+        number = self.number if at is None else at
+        self._later.append(
+            (self.partition.chain.n, (self.names.of(topic), number, key, value, headers)))
+
+    async def release(self) -> None:
+        """Sends what follows from records that are safe. Raises SendError."""
+        while self._later and self._later[0][0] <= self._safe:
+            await self.out.put(*self._later.popleft()[1])
 
     async def refuse(self, unused: Sequence[Unused], topic: str,
                      records: Sequence[Arrived]) -> None:
@@ -250,6 +272,8 @@ class Held:
 
     async def save(self, cut: Cut) -> None:
         """Makes a cut safe, unless the partition is another's meanwhile. Raises SendError."""
+        await self.out.settled()
+        await self.release()
         if await self.shelf.write(
             self.out, cut.head, cut.parts, lambda: self._after(cut.n), cut.graves
         ):

@@ -187,7 +187,8 @@ class Keeper:
         if now is not None:
             await held.tick(now)
         if marks and held.partition.edition.pack.groups:
-            await held.mark()
+            held.mark()
+        await held.release()
 
     async def _follow(self, held: Held) -> None:
         """Other rules are active now."""

@@ -17,11 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streams.contents import Content
+from streams.duty import Edition, EditionError
 from streams.ledger import Chain, Record
 from streams.messages import Living, NotOurs, parse, worker_source
 from streams.partition import Arrived, Beat, Partition, Place, Position
 from streams.partition_again import DivergedError, Tail, Want, again, begun
 from streams.partition_parts import Cutter, head_of, joined
+from streams.plant import Programs
 from streams.run.active import Active
 from streams.run.held import INPUTS, Held, Names, owner
 from streams.run.logs import Logs
@@ -79,6 +81,7 @@ class Taking:
     ) -> None:
         self._names, self._logs, self._out, self._active = names, logs, out, active
         self._zone = zone
+        self._programs: dict[tuple[str, str], Programs] = {}
 
     async def take(self, place: Place, generation: int) -> Held:
         """The partition as its ledger has it. Raises TakingError, LogError and SendError."""
@@ -87,7 +90,9 @@ class Taking:
         partition: Partition | None = None
         if found.written is not None:
             head = head_of(found.written.head)
-            partition = joined(head, found.parts, self._active.editions, place)
+            edition = self._edition(head.edition)
+            partition = joined(
+                head, found.parts, edition, place, self._compiled(edition, head.zone))
         n = partition.chain.n if partition is not None else 0
         epoch = found.written.epoch if found.written else 0
         first = found.written.alerts if found.written else 0
@@ -114,6 +119,20 @@ class Taking:
             await held.perform(partition.opened(now.by, now.request))
         return held
 
+    def _edition(self, name: str) -> Edition:
+        try:
+            return self._active.editions[name]
+        except (KeyError, EditionError) as error:
+            raise TakingError(f"the rules {name}, under which a partition stands, are not on "
+                              f"{self._names.of('rules')}, or cannot be used: {error}") from None
+
+    def _compiled(self, edition: Edition, zone: str) -> Programs:
+        """Once for all partitions."""
+        key = edition.name, zone
+        if key not in self._programs:
+            self._programs = {key: Programs(edition.pack, zone)}
+        return self._programs[key]
+
     async def _found(self, number: int) -> Found:
         topic = self._names.of("snapshots")
         first, end = await self._logs.bounds(topic, number)
@@ -138,13 +157,17 @@ class Taking:
     async def _anew(self, place: Place, ledger: _Ledger) -> Partition:
         """A partition without a snapshot: as its ledger began, or as it begins now."""
         if ledger.records:
-            return begun(ledger.records[0][1], self._active.editions, place)
+            content = ledger.records[0][1]
+            edition = self._edition(content["pack"])
+            return begun(content, edition, place, self._compiled(edition, content["zone"]))
         assert self._active.now is not None
         firsts = {}
         for topic in INPUTS:
             firsts[topic], _ = await self._logs.bounds(self._names.of(topic), place.number)
         start = await self._first_stamp(place.number, firsts["readings"])
-        partition = Partition(self._active.now.edition, place, self._zone, start)
+        edition = self._active.now.edition
+        partition = Partition(
+            edition, place, self._zone, start, programs=self._compiled(edition, self._zone))
         readings, commands, feed = (firsts[topic] for topic in INPUTS)
         partition.at = Position(readings, commands, feed, start)
         return partition
@@ -173,7 +196,7 @@ class Taking:
                 position["readings"], position["commands"], position["group-feed"],
                 max(held.partition.at.clock, position["clock_ms"]))
         held.begin_pace()
-        await held.show()
+        held.show()
 
 
 class _Play:
@@ -208,7 +231,7 @@ class _Play:
     async def _perform(self) -> None:
         heard, self._heard = self._heard, []
         for beat, topic, records in heard:
-            await self._held.tell(beat.facts)
+            self._held.tell(beat.facts)
             await self._held.refuse(beat.unused, topic, records)
 
     async def _fetch(self, want: Want) -> Sequence[Arrived]:

@@ -22,9 +22,9 @@ from streams.run.fetching import TP
 from streams.run.held import INPUTS, Names
 from streams.run.keeper import Keeper
 from streams.run.logs import LogError, Logs
-from streams.run.outgoing import Outgoing
-from streams.run.taking import Taking
-from streams.run.transport import app_of, consumer, producer, run, signalled
+from streams.run.outgoing import Outgoing, SendError
+from streams.run.taking import Taking, TakingError
+from streams.run.transport import GroupDiedError, app_of, consumer, producer, run, signalled
 from streams.run.transport_faust import App
 from streams.run.transport_setup import Setup
 from streams.settings import Settings
@@ -38,6 +38,10 @@ CACHED = 1 << 18        # keys whose partition is remembered
 
 class WorkerError(Exception):
     """The worker cannot start, or cannot go on: what was found, and what to do."""
+
+
+#: What a worker ends with when something around it is wrong; anything else is a fault of ours.
+FAULTS = (WorkerError, LogError, SendError, TakingError, GroupDiedError, TimeoutError)
 
 
 def placed(total: int) -> Callable[[str], int]:
