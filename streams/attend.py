@@ -17,46 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from rules.model import SHELVE_AT_MOST, Group, Pack, Plan, Rule
 from rules.records import Change, ChangeKind, Command, Held, Refusal, Transition
 from streams.alarms import ENDS, MAX_OPEN, Book, Key, Occurrence, Point
+from streams.attend_words import Author, Begin, More
 from streams.guards import Case, limit_of, refused
 from streams.render import catalogue
 
 #: The class of an asset, None when it is not known.
 ClassOf = Callable[[str], str | None]
-
-
-class _Author(TypedDict, total=False):
-    """Who ordered a change, and why."""
-
-    by: str
-    reason: str
-    request: str
-
-
-class _Begin(TypedDict, total=False):
-    """The plan that begins with a change."""
-
-    plan: str
-    clocks: dict[str, int]
-    closing: bool
-
-
-class _More(_Author, _Begin, total=False):
-    """What else a change may say (see `rules.records.Change`)."""
-
-    held: Held
-    step: str
-    fields: dict[str, str]
-    skipped: tuple[str, ...]
-    until: int | None
-    once: bool
-    notify: tuple[str, ...]
-    floor: int
-    condition: Transition | None
 
 
 class Alarms:
@@ -89,15 +60,14 @@ class Alarms:
         ahead = []
         while self._agenda and self._agenda[0][0] <= to:
             at, key = heappop(self._agenda)
-            if self._planned.get(key) != at:
-                continue
-            end = groups_to if self.book.points[key].group else to
+            point = self.book.points.get(key)
+            end = groups_to if point is not None and point.group else to
             if at > end:
                 ahead.append((at, key))
-                continue
-            del self._planned[key]
-            self._clocks(key, end)
-            self._plan(key)
+            elif self._planned.get(key) == at:
+                del self._planned[key]
+                self._clocks(key, end)
+                self._plan(key)
         for one in ahead:
             heappush(self._agenda, one)
         self.book.tidy(min(to, groups_to))
@@ -158,7 +128,7 @@ class Alarms:
         kind: ChangeKind = tr.kind
         if kind == "unsuppressed" and not o.announced and not held:
             kind = "raised"
-        more: _Begin = {}
+        more: Begin = {}
         comes = kind in ("raised", "unsuppressed") or (kind == "level" and tr.level < o.level)
         if comes and held in ("", "unchanged"):
             more = self._begins(key, o, tr.level, tr.t)
@@ -198,7 +168,7 @@ class Alarms:
         if len(normal) >= MAX_OPEN:
             self._of(key, normal[0], "superseded", t, reason=f"{MAX_OPEN} later ones are open")
 
-    def _begins(self, key: Key, o: Occurrence, level: int, t: int) -> _Begin:
+    def _begins(self, key: Key, o: Occurrence, level: int, t: int) -> Begin:
         """The plan that begins with this change, as fields of it. The plan that people work by
         gives way to that of a higher level only."""
         rule = self.rule(key)
@@ -283,7 +253,7 @@ class Alarms:
     def _carry_out(self, key: Key, case: Case, t: int) -> None:
         """What a command that is legal changes."""
         command = case.command
-        said: _Author = {"by": command.by, "reason": command.reason, "request": command.request}
+        said: Author = {"by": command.by, "reason": command.reason, "request": command.request}
         match command.kind:
             case "acknowledge":
                 self._acknowledge(key, case, t, said)
@@ -305,7 +275,7 @@ class Alarms:
                 self._of_point(key, "in_service", t, **said)
                 self._uncovered(key, t)
 
-    def _acknowledge(self, key: Key, case: Case, t: int, said: _Author) -> None:
+    def _acknowledge(self, key: Key, case: Case, t: int, said: Author) -> None:
         """One occurrence by its id; without one all of the point that wait for it."""
         open_ = list(case.point.open.values())
         which = [case.alarm] if case.command.alarm else [o for o in open_ if o.unattended]
@@ -314,7 +284,7 @@ class Alarms:
             self._of(key, o, "acknowledged", t, announced=True,
                      step="acknowledge" if first else "", **said)
 
-    def _step(self, key: Key, case: Case, t: int, said: _Author) -> None:
+    def _step(self, key: Key, case: Case, t: int, said: Author) -> None:
         command, o = case.command, case.alarm
         kind: ChangeKind = "closed" if command.step == "close" else "step"
         skipped = tuple(name for name in case.steps if name not in o.done and name != "close")
@@ -327,7 +297,7 @@ class Alarms:
     # Out --------------------------------------------------------------------------------------
 
     def _of(self, key: Key, o: Occurrence, kind: ChangeKind, t: int, *, severity: int | None = None,
-            announced: bool = False, **more: Unpack[_More]) -> None:
+            announced: bool = False, **more: Unpack[More]) -> None:
         """A change of an occurrence."""
         rule, asset = key
         point = self.book.points.get(key)
@@ -338,7 +308,7 @@ class Alarms:
             o.raised, o.seq, **more,
         ))  # fmt: skip
 
-    def _of_point(self, key: Key, kind: ChangeKind, t: int, **more: Unpack[_More]) -> None:
+    def _of_point(self, key: Key, kind: ChangeKind, t: int, **more: Unpack[More]) -> None:
         """A change of a point."""
         rule, asset = key
         found = self.rule(key)
