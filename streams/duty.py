@@ -197,8 +197,9 @@ class Duty:
         """The inventory changes at `t`; unless given, the first instant not yet played. First
         `gone` leave, then `put` come in or are changed; one whose class changes leaves first.
 
-        The record holds `put` in full, so that it can be played again. Raises AssetError, having
-        changed nothing, for an asset that cannot be, or more than MAX_STOCK of them.
+        The record holds `put` in full, so that it can be played again; who keeps texts of rules
+        keeps `inventory` under its new hash, too. Raises AssetError, having changed nothing, for an
+        asset that cannot be, or more than MAX_STOCK of them.
         """
         if len(put) + len(gone) > MAX_STOCK:
             raise AssetError(f"{len(put) + len(gone):,} assets at once; at most {MAX_STOCK:,}")

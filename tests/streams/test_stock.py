@@ -14,6 +14,7 @@ from streams.assets import AssetError
 from streams.engine import Engine
 from streams.parcels import adopt, parcel, release, restore, snapshot
 from streams.plant import Programs
+from streams.share import Share
 from streams.site import Site
 
 RULES = """
@@ -285,6 +286,26 @@ def test_an_asset_that_goes_counts_no_more_in_any_group() -> None:
         (22_000, "A", "g.many", "cleared"), (22_000, "here", "g.share", "cleared"),
     ]  # fmt: skip
     assert not site.groups._cells
+
+
+def test_a_partition_tells_of_it_by_facts() -> None:
+    share = Share(pack(), inventory=[tank("A"), tank("B")], start=0)
+    share.messages([say("A", 0, x=5.5, p=True), say("B", 90_000, x=9)])     # B is ahead
+    share.tick(95_000)
+    share.messages([say("B", 99_000, x=9)])
+    assert {x.what.asset for x in share.take_facts() if x.group == "g.share"} == {"A", "B"}
+    share.enter([tank("A", site="there")], 96_000)
+    share.leave(["B"], 96_001)
+    found = [x for x in share.take_facts() if x.group == "g.share"]
+    assert [(x.key, x.what.t, x.what.asset, x.ended) for x in found] == [
+        ("here", 96_000, "A", True), ("there", 96_000, "A", False), ("here", 96_001, "B", True),
+    ]  # fmt: skip
+
+
+def test_what_ends_ahead_of_the_change_ends_when_it_was_raised() -> None:
+    site = Site(pack(), inventory=[Asset("P", "pump")], start=0)
+    site.messages([say("P", 9_000, "pump", x=9)])
+    assert told(site.leave(["P"], 5_000)) == [(9_000, "P", "pump.high", "cleared")]
 
 
 def test_totals_are_those_of_a_site_that_had_the_inventory_from_the_start() -> None:

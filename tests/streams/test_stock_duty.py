@@ -18,6 +18,11 @@ from streams.assets import AssetError
 from streams.duty import MAX_STOCK, Duty, Edition, inventory_hash
 from streams.ledger import canonical
 from streams.run.again import again
+from streams.run.journal import DATABASE
+from streams.store import Store
+from streams.trace_check import check
+from streams.trace_ledger import story_of
+from streams.trace_story import entries
 from tests.streams.trace_kit import MIN, RULES, T0, ZONE, Plant, S
 
 PUMP = "  pump: {signals: {x: {}}}\n"
@@ -46,6 +51,8 @@ def stock(
     """A change of the inventory at `t`: what was written."""
     plant.until(t - 1)
     made = plant.duty.stock(put, gone, "wu", f"s{t}")
+    kept = [[x.id, x.cls, x.attributes, x.overrides] for x in plant.duty.inventory]
+    plant.store.keep(made[0]["inventory"], kept)
     plant._write(made)
     return made
 
@@ -79,7 +86,7 @@ def test_the_alarms_of_what_goes_are_ended_where_they_were(plant: Plant) -> None
     assert ended[0]["class"] == "tank"
     assert ended[0]["announced"]
     [row] = [x for x in plant.duty.alarms_list() if x["asset"] == "T-1"]
-    assert row["word"] == "acknowledged" or row["word"] == "normal"    # its plan is still open
+    assert (row["word"], row["loop"]) == ("normal", "open")     # its plan wants to be closed
     answer = plant.order(60 * S, "step", step="close", fields={"cause_code": "sold"})
     assert answer["result"] == "accepted"
     assert "T-1" not in {x["asset"] for x in plant.duty.alarms_list()}
@@ -93,6 +100,17 @@ def test_an_asset_of_another_class_leaves_first_and_begins_anew(plant: Plant) ->
     assert plant.duty.inventory == (GIVEN[1], Asset("T-1", "pump"))
     made = plant.duty.play([Message("T-1", "pump", T0 + 51 * S, {"x": 9})], T0 + 52 * S)
     assert alerts(made) == [("T-1", "pump.high", "raised")]
+
+
+def test_a_trace_tells_of_it_and_a_check_finds_all_that_it_names(plant: Plant) -> None:
+    stock(plant, 50 * S, [Asset("T-1", "tank", {"limit": 10.0})], ["T-2", "T-9"])
+    folder = plant.end()
+    assert not check(folder).faults
+    with Store(folder / DATABASE, readonly=True) as store:
+        told = [one for one in entries(story_of(store, "tank.pressure@T-1")) if one.by == "wu"]
+    assert [(one.what.en, one.detail.en) for one in told] == [
+        ("the inventory changes", "new or changed: T-1; gone: T-2, T-9"),
+    ]
 
 
 @pytest.mark.parametrize("base", [False, True])
