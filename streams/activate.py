@@ -3,11 +3,13 @@
 A rule's alarm, timers and functions go on when what gives them meaning is the same: `when`,
 `only_if`, `for`, clearing and class. Texts, plans and severities may change under a running alarm.
 Everything else starts anew at the moment of the activation; an alarm whose rule is gone or starts
-anew is cleared, so that nobody waits for its end.
+anew is cleared, so that nobody waits for its end. What an inventory says anew of one asset takes
+over by the same rule: an override that changes what a rule means starts that rule anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from rules import layout as k
 from rules.compile import Compiled, Part, pieces
-from rules.model import Rule, Signal
+from rules.model import Asset, Rule, Signal
 from rules.records import Transition
 from streams.plant import Plant
 
@@ -71,9 +73,44 @@ def carry_over(old: Plant, new: Plant, at: int, ids: list[str]) -> Activation:
     _free_rings(old, new, kept, rows)
     now_known = {rule.id for rule in new.compiled.rules}
     ended = [name for name in before if name not in now_known or name in anew]
-    transitions = [tr for name in ended for tr in _cleared(old, before[name], at, ids, rows)]
+    places = np.arange(rows)
+    transitions = [tr for name in ended for tr in _cleared(old, before[name], at, ids, places)]
     gone = tuple(name for name in before if name not in now_known)
     return Activation(tuple(anew), gone, tuple(transitions))
+
+
+def take_over(plant: Plant, row: int, asset: Asset, at: int) -> list[Transition]:
+    """What an inventory says of a row's asset holds from `at` on; the ends of alarms of rules that
+    mean something else now. All rules look at that instant."""
+    before = plant.rules_on(row)
+    plant.say(row, asset)
+    now = plant.rules_on(row)
+    found = []
+    for rule, part in _rules(plant.compiled):
+        if meaning(before[rule.id]) != meaning(now[rule.id]):
+            found += _cleared(plant, (rule, part), at, {row: asset.id}, np.array([row]))
+            plant.forget_part(row, part)
+    plant.look(row, max(at, int(plant.memory.times[row, k.CLOCK])))
+    return found
+
+
+def ended(plant: Plant, names: Mapping[int, str], at: int) -> list[Transition]:
+    """The ends of all alarms of rows that go. names: row -> asset."""
+    rows = np.array(list(names), np.int64)
+    return [
+        tr for each in _rules(plant.compiled) for tr in _cleared(plant, each, at, names, rows)
+    ]
+
+
+def active(plant: Plant, row: int) -> list[tuple[str, int]]:
+    """The announced alarms that are active on a row: rule, and when it was raised."""
+    found = []
+    for rule, part in _rules(plant.compiled):
+        alarm = plant.memory.state[row, part.start : part.conditions]
+        flags = int(alarm[k.FLAGS])
+        if flags & 3 == k.ACTIVE_ALARM and flags >> k.ANNOUNCED & 1:
+            found.append((rule.id, int(alarm[k.RAISED])))
+    return found
 
 
 def _rules(compiled: Compiled) -> list[tuple[Rule, Part]]:
@@ -144,17 +181,20 @@ def _free(plant: Plant, blocks: npt.NDArray[np.int64], power: int) -> None:
 
 
 def _cleared(
-    old: Plant, of: tuple[Rule, Part], at: int, ids: list[str], rows: int
+    old: Plant, of: tuple[Rule, Part], at: int, ids: Sequence[str] | Mapping[int, str],
+    rows: npt.NDArray[np.int64],
 ) -> list[Transition]:
-    """The ends of a rule's alarms that are not carried over."""
+    """The ends of a rule's alarms on these rows, which are not carried over."""
     rule, part = of
-    flags = old.memory.state[:rows, part.start + k.FLAGS].astype(np.int64)
+    flags = old.memory.state[rows, part.start + k.FLAGS].astype(np.int64)
     found = []
-    for row in np.nonzero(flags & 3)[0].tolist():
-        bits = int(flags[row])
+    active = np.nonzero(flags & 3)[0]
+    for row, bits in zip(rows[active].tolist(), flags[active].tolist(), strict=True):
+        raised = int(old.memory.state[row, part.start + k.RAISED])
+        when = max(at, raised)      # an asset may be ahead of the change
         found.append(Transition(
-            at, ids[row], rule.id, "cleared", bits >> k.SEVERITY & 7, bool(bits >> k.OPEN & 1),
-            raised=int(old.memory.state[row, part.start + k.RAISED]), since=at,
+            when, ids[row], rule.id, "cleared", bits >> k.SEVERITY & 7,
+            bool(bits >> k.OPEN & 1), raised=raised, since=when,
         ))  # fmt: skip
     return found
 

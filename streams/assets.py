@@ -96,16 +96,10 @@ class Assets:
         One that was heard before keeps its index. Raises AssetError, and changes nothing, for an
         impossible id, an unknown class, or another class than the asset has.
         """
-        cls = self._class_index.get(asset.cls)
-        if cls is None:
-            known = ", ".join(self.classes) or "none"
-            raise AssetError(f"asset {asset.id!r}: no class {asset.cls!r}; the pack has: {known}")
+        cls = self.check(asset)
         index = self._index.get(asset.id)
         if index is None:
             index = self.hear(asset.id, cls)
-        elif self._cls[index] != cls:
-            has = self.classes[self._cls[index]]
-            raise AssetError(f"asset {asset.id!r} is of class {has!r} and cannot be {asset.cls!r}")
         self._listed[index] = True
         self._attributes.pop(index, None)
         self._overrides.pop(index, None)
@@ -114,6 +108,23 @@ class Assets:
         if asset.overrides:
             self._overrides[index] = asset.overrides
         return index
+
+    def check(self, asset: Asset, *, fresh: bool = False) -> int:
+        """The index of the class of an asset that `add` can take. Raises AssetError.
+
+        `fresh`: as if the asset were not known, whatever class it has.
+        """
+        cls = self._class_index.get(asset.cls)
+        if cls is None:
+            known = ", ".join(self.classes) or "none"
+            raise AssetError(f"asset {asset.id!r}: no class {asset.cls!r}; the pack has: {known}")
+        if not is_asset_id(asset.id):
+            raise AssetError(f"{asset.id!r} is no asset id: 1 to {MAX_ID} printable characters")
+        index = None if fresh else self._index.get(asset.id)
+        if index is not None and self._cls[index] != cls:
+            has = self.classes[self._cls[index]]
+            raise AssetError(f"asset {asset.id!r} is of class {has!r} and cannot be {asset.cls!r}")
+        return cls
 
     def hear(self, asset_id: str, cls: int) -> int:
         """Take in an asset that is not known yet, by its class index; its index.

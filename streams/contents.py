@@ -1,6 +1,7 @@
 """What the records of the ledger say. Pure.
 
-    activation   rules take effect: hash of the pack, of the inventory, what starts anew
+    activation   rules take effect: hash of the pack, of the inventory, what starts anew; or the
+                 inventory changes (`assets`, `removed`)
     command      what an operator ordered, and its result; a refused one is recorded, too
     alert        a change of an alarm (`rules.records.Change`): what consumers are given
 

@@ -20,6 +20,7 @@ from rules.load import load_texts
 from rules.model import Asset, Pack
 from rules.records import Change, Command, Message, Refusal, Transition
 from streams.alarms import alarm_id
+from streams.assets import AssetError
 from streams.attend import Alarms
 from streams.contents import Content, Contents, command_content
 from streams.ledger import canonical
@@ -29,6 +30,8 @@ from streams.site import Site
 
 #: Results of commands that are kept, so that a request that comes twice is carried out once.
 MAX_REQUESTS = 10_000
+#: Assets of one change of the inventory, which is one record and is played again as one.
+MAX_STOCK = 1_000
 FORMAT = 2
 
 
@@ -186,6 +189,60 @@ class Duty:
     def _position(self) -> object:
         """What has been taken by now."""
         return self.taken
+
+    def stock(
+        self, put: Sequence[Asset], gone: Sequence[str], by: str = "", request: str = "",
+        t: int | None = None,
+    ) -> list[Content]:
+        """The inventory changes at `t`; unless given, the first instant not yet played. First
+        `gone` leave, then `put` come in or are changed; one whose class changes leaves first.
+
+        The record holds `put` in full, so that it can be played again; who keeps texts of rules
+        keeps `inventory` under its new hash, too. Raises AssetError, having changed nothing, for an
+        asset that cannot be, or more than MAX_STOCK of them.
+        """
+        if len(put) + len(gone) > MAX_STOCK:
+            raise AssetError(f"{len(put) + len(gone):,} assets at once; at most {MAX_STOCK:,}")
+        t, class_of = self.clock + 1 if t is None else t, self.site.class_of
+        leaving = {*gone, *(x.id for x in put if class_of(x.id) not in (None, x.cls))}
+        self.site.engine.check(put, leaving)
+        made = self._leave(leaving, t)
+        made += self._alerts(self._changes(self.site.enter(put, t)))
+        self.inventory = self.site.inventory
+        record = self._activation(t, by, request) | {
+            "assets": [
+                {"id": x.id, "class": x.cls, "attributes": x.attributes, "overrides": x.overrides}
+                for x in put
+            ],
+            "removed": list(gone),
+        }  # fmt: skip
+        return [record, *made]
+
+    def _leave(self, assets: set[str], t: int) -> list[Content]:
+        """Assets go: their alarms end, and are written as of the asset that was; shelves and
+        service of their points end too."""
+        if not assets:
+            return []
+        before = self._gone
+        was = before | {x: cls for x in assets if (cls := self.site.class_of(x)) is not None}
+        said = dict(self.contents.said)
+        left = self.site.leave(assets, t)
+        self._gone = was
+        changes = self._changes(left)
+        self._gone = before     # from now on unknown, so that no rule is theirs
+        changes += self.alarms.activate(self.edition.pack, t)
+        self._gone = was
+        made = self._alerts(changes)
+        self._gone = before
+        for content in made:        # the attributes are gone, and those at the desk want the end
+            alarm = content["alarm"]
+            lost: Content = {
+                key: value for key, value in said.get(alarm, {}).items()
+                if key in ("place", "desk") and key not in content
+            }  # fmt: skip
+            content.update(lost)
+            self.contents.said.get(alarm, {}).update(lost)
+        return made
 
     def _activation(self, t: int, by: str, request: str) -> Content:
         return {

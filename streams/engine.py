@@ -6,17 +6,18 @@ ticks and commands only, and not on how they come in batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rules import layout as k
 from rules import vm
+from rules.errors import Refused
 from rules.model import Asset, Pack
 from rules.records import Command, Message, Refusal, Transition
-from streams.activate import Activation, carry_over
-from streams.assets import Assets
+from streams.activate import Activation, active, carry_over, ended, take_over
+from streams.assets import MAX_ASSETS, AssetError, Assets
 from streams.intake import Batch, Intake
 from streams.plant import Jobs, Plant, Programs, advance, entry, job
 from streams.readings import Mine
@@ -141,6 +142,14 @@ class Engine:
             plant.raise_floor(t)
         return in_order(found)
 
+    def run_before(self, t: int) -> list[Transition]:
+        """Runs all instants before `t`, for a change of rules or assets that takes effect then."""
+        self.enrol()
+        found: list[Transition] = []
+        for number, plant in enumerate(self.plants):
+            found += self._run(number, advance(plant.due_before(t * 8), t * 8))
+        return in_order(found)
+
     def undecided(self, now: int, after: int = UNDECIDED_AFTER) -> dict[str, list[str]]:
         """The rules that have been unable to decide for `after` ms, each with its assets: a `when`
         that needs a value which is not there guards nothing."""
@@ -207,10 +216,7 @@ class Engine:
 
         Assets of a class that is gone are forgotten, with their alarms cleared.
         """
-        self.enrol()
-        found: list[Transition] = []
-        for number, plant in enumerate(self.plants):
-            found += self._run(number, advance(plant.due_before(t * 8), t * 8))
+        found = self.run_before(t)
         programs = Programs(pack, self.zone)
         fresh = {name: Plant(programs, name) for name in pack.classes}
         done = []
@@ -224,6 +230,79 @@ class Engine:
             tuple(name for one in done for name in one.gone),
             tuple(in_order([*found, *(tr for one in done for tr in one.transitions)])),
         )
+
+    # Inventory --------------------------------------------------------------------------------
+
+    def check(self, assets: Iterable[Asset], leaving: Collection[str] = ()) -> None:
+        """Whether `enter` can take these, once `leaving` have left. Raises AssetError."""
+        more: set[str] = set()
+        of: dict[str, list[Asset]] = {}
+        for asset in assets:
+            self.assets.check(asset, fresh=asset.id in leaving)
+            of.setdefault(asset.cls, []).append(asset)
+            if asset.id not in self.assets:
+                more.add(asset.id)
+        if len(self.assets) + len(more) > MAX_ASSETS:
+            raise AssetError(f"more than {MAX_ASSETS:,} assets, which is the limit")
+        for cls, some in of.items():
+            try:
+                self.plants[self.assets.classes.index(cls)].make_room(some)
+            except Refused as error:
+                raise AssetError(f"an override that means nothing: {error}") from None
+
+    def active(self, assets: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
+        """The announced alarms that are active on those of these assets that are known: rule, and
+        when it was raised."""
+        found = {}
+        self.enrol()
+        for asset in assets:
+            number = self.assets.index(asset)
+            if number is not None:
+                found[asset] = active(self.plants[self.assets.cls[number]], self.rows[number])
+        return found
+
+    def enter(self, assets: Sequence[Asset], t: int) -> list[Transition]:
+        """Assets come into the inventory at `t`, or it says something else of them from then on;
+        of one asset the last counts. The instants before `t` run first.
+
+        A new asset begins at `t`. One that is known, if only heard of, keeps what it knows: its
+        rules look at `t` with its attributes as they are now, and a rule that an override gives
+        another meaning starts anew, its alarm cleared. Raises AssetError, having changed nothing,
+        for what `Assets.add` refuses and for overrides that mean nothing.
+        """
+        self.check(assets)
+        found, fresh = self.run_before(t), []
+        for asset in {asset.id: asset for asset in assets}.values():
+            known = self.assets.index(asset.id)
+            number = self.assets.add(asset)
+            if known is None:
+                fresh.append(number)
+            else:
+                plant = self.plants[self.assets.cls[number]]
+                found += take_over(plant, self.rows[number], asset, t)
+        self.enrol()
+        if self.started is not None:
+            for number in fresh:
+                self.plants[self.assets.cls[number]].start(self.rows[number], t)
+        return in_order(found)
+
+    def leave(self, assets: Iterable[str], t: int) -> list[Transition]:
+        """Assets are gone at `t`, before which all instants run: their alarms are cleared, and they
+        are forgotten, as if never heard of. Those that are not known are passed over.
+
+        The others are numbered anew, which takes as long as there are many; so hand in many at
+        once.
+        """
+        found = self.run_before(t)
+        known = {n for n in map(self.assets.index, assets) if n is not None}
+        names: list[dict[int, str]] = [{} for _ in self.plants]
+        for number in sorted(known):
+            names[self.assets.cls[number]][self.rows[number]] = self.assets.ids[number]
+        for plant, some in zip(self.plants, names, strict=True):
+            found += ended(plant, some, t)
+        if known:
+            self.forget(known)
+        return in_order(found)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Takes these assets out; the others are numbered anew."""

@@ -24,6 +24,11 @@ from streams.group_levels import LevelState
 #: An attribute of an asset as text, or None where it has none: (asset, attribute) -> text.
 AttributeOf = Callable[[str, str], str | None]
 
+#: Where assets count: (group, asset) -> the group's key, and whether the inventory lists the asset.
+Places = Mapping[tuple[str, str], tuple[str, bool]]
+#: The announced alarms of assets that are active: asset -> (rule, when raised).
+Active = Mapping[str, Sequence[tuple[str, int]]]
+
 #: Alarms remembered as counted in, for one alarm of a parent group: 4,096 x ~100 bytes.
 MAX_COUNTED = 4_096
 
@@ -36,7 +41,7 @@ class _Kind:
     """A group and what follows from it once."""
 
     group: Group
-    totals: Mapping[str, int]  # key -> assets of the inventory
+    totals: Counter[str]  # key -> assets of the inventory
     by_window: bool  # whether `when` counts raises of the window
     by_active: bool  # whether `when` counts active alarms
 
@@ -140,6 +145,39 @@ class Groups:
         self._fed += 1
         cell.put(max(what.t, cell.clock, self._clock), self._fed, what, ended=ended)
         self._plan(kind, cell)
+
+    def places(self, assets: Iterable[str], listed: Callable[[str], bool]) -> Places:
+        """Where these assets, which are known, count now."""
+        keys = {
+            (name, asset): (self._key(kind.group, asset), listed(asset))
+            for asset in assets for name, kind in self._kinds.items()
+        }  # fmt: skip
+        return {at: (key, in_list) for at, (key, in_list) in keys.items() if key is not None}
+
+    def move(self, was: Places, now: Places, active: Active, t: int) -> list[Fact]:
+        """Assets count elsewhere from `t` on; the facts that follow, for `count`.
+
+        An asset that comes to another key, or goes, takes its active alarms along: they end under
+        the old key and are raised under the new one. What counted in a window stays there. Where
+        the number of assets changes, the alarm is looked at, as `share` changes.
+        """
+        facts = []
+        for name, asset in sorted({**was, **now}):
+            kind = self._kinds[name]
+            old, new = was.get((name, asset)), now.get((name, asset))
+            if old == new:
+                continue
+            for place, more in ((old, -1), (new, 1)):
+                if place is not None and place[1]:
+                    kind.totals[place[0]] += more
+                    self._queue(kind, place[0], Raise(t, "", ""), ended=True)    # an end of none
+            before, after = old and old[0], new and new[0]
+            for rule, raised in active.get(asset, ()):
+                if before != after and rule in kind.group.over:
+                    what = Raise(max(t, raised), asset, rule)
+                    facts += [Fact(name, key, what, ended) for key, ended in
+                              ((before, True), (after, False)) if key is not None]  # fmt: skip
+        return facts
 
     def _plan(self, kind: _Kind, cell: Cell) -> None:
         instant = cell.next_instant(kind.group.within)

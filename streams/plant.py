@@ -17,10 +17,12 @@ import numpy.typing as npt
 
 from rules import layout as k
 from rules import vm
-from rules.compile import S_CELLS, S_PIECES, S_POOL, S_SLOTS, Compiled, compile_class
+from rules.compile import S_CELLS, S_PIECES, S_POOL, S_SLOTS, Compiled, Part, compile_class
+from rules.errors import Refused
 from rules.memory import Memory
-from rules.model import Asset, AssetClass, Attribute, Pack, Rule
+from rules.model import Asset, AssetClass, Pack, Rule
 from streams import parcels_layout as lay
+from streams.attributes import attribute_row
 from streams.zone import offsets
 
 OUT_ROWS = 4_096     # transitions that one call of the interpreter hands back at most, and some
@@ -188,17 +190,44 @@ class Plant:
         rows = [self.spare.pop() for _ in range(again)] + list(range(self.count, after))
         self.reserve(after)
         self.count = after
-        self.memory.attr[rows] = self._attributes({})
+        self.memory.attr[rows] = attribute_row(self.compiled, {})
         self.touched[rows] = True
         for row, asset, variants in zip(rows, assets, own, strict=True):
-            if asset is None:
-                continue
-            self.given[row] = asset
-            if asset.attributes:
-                self.memory.attr[row] = self._attributes(asset.attributes)
-            for rule, number in variants.items():
-                self.memory.variant[row, self.compiled.index[rule]] = self.compiled.variants[number]
+            if asset is not None:
+                self._say(row, asset, variants)
         return rows
+
+    def _say(self, row: int, asset: Asset, variants: Mapping[str, int]) -> None:
+        """What an inventory says of a row whose rules are those without overrides."""
+        self.given[row] = asset
+        self.memory.attr[row] = attribute_row(self.compiled, asset.attributes)
+        for rule, number in variants.items():
+            self.memory.variant[row, self.compiled.index[rule]] = self.compiled.variants[number]
+
+    def say(self, row: int, asset: Asset) -> None:
+        """An inventory says something else of a row: its attributes and variants are those from
+        now on. What the row knows stays. Raises as `make_room`, having changed nothing."""
+        (variants,) = self.make_room([asset])
+        if self.variants:
+            self.memory.variant[row] = np.arange(self.memory.variant.shape[1])
+        self._say(row, asset, variants)
+
+    def rules_on(self, row: int) -> dict[str, Rule]:
+        """The rules as they are on a row, with what overrides make of them."""
+        own = self._variants_of(self.given.get(row))
+        return {
+            rule.id: self.variants[own[rule.id]] if rule.id in own else rule
+            for rule in self.compiled.rules
+        }
+
+    def forget_part(self, row: int, part: Part) -> None:
+        """A rule knows nothing any more on a row; its rings are given back."""
+        state = self.memory.state[row]
+        for offset in self.windows[(part.start <= self.windows) & (self.windows < part.end)]:
+            capacity = int(state[offset + k.R_CAP])
+            if capacity:
+                self._free(state[[offset + k.R_BLOCK]].astype(np.int64), capacity.bit_length() - 1)
+        state[part.start : part.end] = self.compiled.initial[part.start : part.end]
 
     def clear(self, rows: Sequence[int]) -> None:
         """Takes rows back: their rings too; the next assets to come get them."""
@@ -227,50 +256,35 @@ class Plant:
         fresh.state[:n, target] = memory.state[:n, source]
         fresh.variant[:n] = memory.variant[: max(n, 1)]
         self.memory = fresh._replace(pool=memory.pool, heads=memory.heads)
-        fresh.attr[:n] = self._attributes({})
+        fresh.attr[:n] = attribute_row(self.compiled, {})
         for row, asset in self.given.items():
-            fresh.attr[row] = self._attributes(asset.attributes)
+            fresh.attr[row] = attribute_row(self.compiled, asset.attributes)
 
     def start(self, row: int, at: int) -> None:
         """An inventory's asset begins: every rule looks at that instant, and silence counts."""
         memory = self.memory
-        self.touched[row] = True
         memory.times[row, [k.HEARD, k.CLOCK]] = at
-        memory.due[row, :-1] = at * 8 + k.FUNCTION
         memory.due[row, -1] = at * 8 + k.STALENESS
-        memory.times[row, k.SOONEST] = at * 8 + k.FUNCTION
+        self.look(row, at)
 
-    def _attributes(self, given: Mapping[str, float | str]) -> list[float]:
-        """A row of attributes, in the order of their columns."""
-        return [self._attribute(self.cls.attributes[name], given)
-                for name in self.compiled.attributes]
-
-    def _attribute(self, of: Attribute, given: Mapping[str, float | str]) -> float:
-        """An attribute as a number: a code, 0/1, the number of a text; NaN where it has none."""
-        value = given.get(of.name, of.default)
-        if of.by is not None:
-            key = self._text(self.cls.attributes[of.by], given)
-            value = of.table.get(key, np.nan) if key is not None else None
-        if value is None:
-            return np.nan
-        if isinstance(value, str):
-            return float(self.compiled.texts.get(value, -1))
-        return float(value)
-
-    def _text(self, of: Attribute, given: Mapping[str, float | str]) -> str | None:
-        """What a table is looked up by: a text, or the name of a state."""
-        value = given.get(of.name, of.default)
-        if value is None or isinstance(value, str):
-            return value
-        return next((name for name, code in of.names.items() if code == value), None)
+    def look(self, row: int, at: int) -> None:
+        """Every rule looks at that instant; all before it have run."""
+        self.touched[row] = True
+        self.memory.due[row, :-1] = at * 8 + k.FUNCTION
+        self.memory.times[row, k.SOONEST] = at * 8 + k.FUNCTION
 
     # Overrides --------------------------------------------------------------------------------
 
     def make_room(self, assets: Sequence[Asset | None]) -> list[dict[str, int]]:
         """Sees to it that rows have room for the variants that these assets make of rules: of
         each asset, rule -> number in `variants`. Raises rules.errors.Refused for an override that
-        means nothing."""
-        own = [self._variants_of(asset) for asset in assets]
+        means nothing, having changed nothing."""
+        try:
+            own = [self._variants_of(asset) for asset in assets]
+        except Refused:
+            del self.variants[len(self.compiled.variants) :]
+            self._variant = {x: n for x, n in self._variant.items() if n < len(self.variants)}
+            raise
         if len(self.variants) > len(self.compiled.variants):
             self._widen()
         return own

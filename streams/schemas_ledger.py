@@ -181,7 +181,12 @@ def ledger_schemas() -> dict[str, Schema]:
         "activation": _record("activation", {
             "by": TEXT, "request": TEXT, "pack": ref("edition"), "inventory": ref("edition"),
             "zone": _NAMED, "anew": _NAMES, "gone": _NAMES,
-        }, description="Rules take effect; those named start anew, or are gone."),
+        }, {
+            "assets": listed(ref("asset"), description="of a change of the inventory: the assets "
+                                                       "that come in, or are changed"),
+            "removed": listed(_NAMED, description="… and those that are gone"),
+        }, description="Rules take effect; those named start anew, or are gone. Or the inventory "
+                       "changes (`assets`, `removed`)."),
         "tick": _record("tick", {}, description="The clock had gone on, and readings that came "
                                                 "later were late."),
         "owner": thing(

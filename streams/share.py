@@ -6,7 +6,7 @@ and comes in, from all partitions, by `feed`. How far the groups may go says `ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rules.records import Transition
 from streams.engine import in_order
@@ -32,8 +32,8 @@ class Share(Site):
         """Runs all that falls before `to` in the groups: no earlier fact will come."""
         return in_order(self.groups.advance(to, inclusive=False))
 
-    def _count(self, made: Sequence[Transition]) -> None:
-        self._facts += tuple(self.groups.facts(made))
+    def _tell(self, facts: Iterable[Fact]) -> None:
+        self._facts += tuple(facts)
 
     def _advance(self, to: int, *, inclusive: bool) -> list[Transition]:
         """Nothing: groups do not follow the clock of this partition."""

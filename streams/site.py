@@ -6,7 +6,7 @@ by time, then asset or group, then rule (those of one alarm at one instant as th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from heapq import heappop, heappush
 
 import msgspec
@@ -16,7 +16,7 @@ from rules.records import Command, Message, Refusal, Transition
 from streams import parcels
 from streams.activate import Activation
 from streams.engine import Engine, in_order
-from streams.groups import Groups
+from streams.groups import Fact, Groups, Places
 from streams.intake import Batch, Scanned
 from streams.plant import Programs
 from streams.readings import Mine
@@ -128,6 +128,42 @@ class Site:
             tuple(in_order([*done.transitions, *ran, *ended])),
         )  # fmt: skip
 
+    def enter(self, assets: Sequence[Asset], t: int) -> list[Transition]:
+        """Assets come into the inventory at `t`, or it says something else of them: as
+        `Engine.enter`, and in groups as `Groups.move`. Raises AssetError, having changed nothing.
+        """
+        self.engine.check(assets)
+        made = self._restock([x.id for x in assets], t, lambda: self.engine.enter(assets, t))
+        kept = {x.id: x for x in self._inventory}
+        self._inventory = tuple((kept | {x.id: x for x in assets}).values())
+        return made
+
+    def leave(self, assets: Collection[str], t: int) -> list[Transition]:
+        """Assets are gone at `t`, with their alarms cleared, as `Engine.leave`; groups do not count
+        them any more. Those that are not known are passed over."""
+        gone = frozenset(assets)
+        made = self._restock(sorted(gone), t, lambda: self.engine.leave(gone, t))
+        self._inventory = tuple(x for x in self._inventory if x.id not in gone)
+        return made
+
+    def _restock(
+        self, ids: Sequence[str], t: int, work: Callable[[], list[Transition]]
+    ) -> list[Transition]:
+        """Brings all to `t`, changes assets there, and tells the groups where they count now."""
+        ran = self.engine.run_before(t)
+        self._count(ran)
+        ran += self._advance(t, inclusive=False)
+        was, active = self._places(ids), self.engine.active(ids)
+        made = work()
+        self._tell(self.groups.move(was, self._places(ids), active, t))
+        self._count(made)
+        return in_order([*ran, *made])
+
+    def _places(self, ids: Sequence[str]) -> Places:
+        assets = self.engine.assets
+        numbers = {x: n for x in ids if (n := assets.index(x)) is not None}
+        return self.groups.places(numbers, lambda x: bool(assets.listed[numbers[x]]))
+
     def schedule(self, command: Command, t: int, told: Told) -> None:
         """A command to a group that waits until the groups have come to `t`.
 
@@ -138,7 +174,11 @@ class Site:
 
     def _count(self, made: Sequence[Transition]) -> None:
         """Has the groups count what the assets say."""
-        self.groups.feed(made)
+        self._tell(self.groups.facts(made))
+
+    def _tell(self, facts: Iterable[Fact]) -> None:
+        """Facts for the groups."""
+        self.groups.count(facts)
 
     def _fed(self, made: list[Transition]) -> list[Transition]:
         self._count(made)

@@ -43,6 +43,7 @@ MOST_BEFORE = 4 * HOUR    # of an alarm that lasted long, a quarter of that
 #: … and looked for this much earlier, for what held when they begin.
 LOOKBACK = HOUR
 LANGUAGES = ("zh", "en")
+SHOWN = 10                 # assets of a change of the inventory, and how many there are
 
 COMMANDS: dict[str, Text] = {
     "acknowledge": Text("确认", "acknowledge"), "unacknowledge": Text("取消确认", "unacknowledge"),
@@ -197,7 +198,7 @@ def entry(content: Content, rule: str = "") -> Entry:
     """A record in words; of an activation what it means for one rule, if one is given."""
     kind = content.get("type", "alert")
     if kind == "activation":
-        return _activation(content, rule)
+        return _stock(content) if "assets" in content else _activation(content, rule)
     return _command(content) if kind == "command" else _alert(content)
 
 
@@ -215,6 +216,20 @@ def _activation(content: Content, rule: str) -> Entry:
     return Entry(content["n"], content["t_ms"], "activation", "", announced=True,
                  by=content.get("by", ""), what=Text("规则生效", "rules take effect"),
                  detail=Text(zh, en))  # fmt: skip
+
+
+def _stock(content: Content) -> Entry:
+    """Assets that came, changed or went."""
+    put, gone = [x["id"] for x in content["assets"]], content["removed"]
+    zh, en = [], []
+    for ids, of in ((put, Text("增加或变更", "new or changed")), (gone, Text("移除", "gone"))):
+        if ids:
+            some = ", ".join(ids[:SHOWN]) + f" … ({len(ids)})" * (len(ids) > SHOWN)
+            zh.append(f"{of.zh}：{some}")
+            en.append(f"{of.en}: {some}")
+    return Entry(content["n"], content["t_ms"], "activation", "", announced=True,
+                 by=content.get("by", ""), what=Text("设备台账变更", "the inventory changes"),
+                 detail=Text("；".join(zh), "; ".join(en)))  # fmt: skip
 
 
 def _alert(content: Content) -> Entry:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rules.model import Asset
 from rules.records import Message
 from streams.contents import Content, command_of
 from streams.duty import Duty, Edition
@@ -86,6 +87,11 @@ def _until(
             yield duty.play(none, order["t_ms"] - 1)
         if order["type"] == "command":
             yield duty.command(command_of(order))[1]
+        elif "assets" in order:
+            put = [
+                Asset(x["id"], x["class"], x["attributes"], x["overrides"]) for x in order["assets"]
+            ]
+            yield duty.stock(put, order["removed"], order["by"], order["request"])
         else:
             yield duty.activate(editions[order["pack"]], order["by"], order["request"])
 
