@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as library
@@ -36,6 +36,8 @@ _DENIED = (
 )  # fmt: skip
 _DENIED_WORDS = re.compile("CERTIFICATE|" + "|".join(error.__name__ for error in _DENIED[1:]))
 _LINK = (library.RetriableError, library.BrokerNotAvailableError, OSError)
+
+T = TypeVar("T")
 
 
 class _Complaints(logging.Handler):
@@ -160,6 +162,11 @@ class Admin:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def ask(self, question: Callable[[KafkaAdminClient], T]) -> T:
+        """What the library's client answers; whatever goes wrong, as an error of ours."""
+        with _ours(self._settings):
+            return question(self._client)
 
     def brokers(self) -> int:
         """How many brokers there are and take part."""

@@ -14,6 +14,7 @@ import typer
 from rules.model import SEVERITY_NAMES
 from streams import (
     cli_alarms,
+    cli_doctor,
     cli_kpi,
     cli_ledger,
     cli_notify,
@@ -57,6 +58,7 @@ app.command()(cli_worker.worker)
 app.command()(cli_notify.notify)
 app.command()(cli_ledger.trace)
 app.command()(cli_kpi.kpi)
+app.command()(cli_doctor.doctor)
 
 
 def _version(asked: bool) -> None:

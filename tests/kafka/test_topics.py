@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from connectors.kafka import Admin, read_all
 from streams.cli_topics import app
 from streams.settings import load_settings
 from streams.topics import TOPICS
-from tests.kafka.broker import Broker, asked, cluster, free_ports
+from tests.kafka.broker import Broker, asked
+from tests.kafka.secure import settings_of
 
 Run = Callable[..., tuple[int, list[str], str]]
 
@@ -89,49 +89,6 @@ def test_wrong_settings_are_wrong_usage(run: Run, tmp_path: Path) -> None:
     assert (code, lines) == (2, [])
     assert "tocsin.yaml:2:3: error: unknown key `prefx`; did you mean `prefix`?" in err
     assert run("create", "--settings", tmp_path / "none.yaml")[0] == 2
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of a node that wants TLS and a password, and the folder of the secrets."""
-    folder = tmp_path_factory.mktemp("secure")
-    store = ("-keystore", folder / "node.p12", "-storepass", "changeit", "-alias", "node")
-    subprocess.run(
-        ["keytool", "-genkeypair", "-keyalg", "EC", "-dname", "CN=node", "-validity", "30",
-         "-storetype", "PKCS12", "-ext", "san=ip:127.0.0.1", *store],
-        check=True, capture_output=True)  # fmt: skip
-    pem = subprocess.run(["keytool", "-exportcert", "-rfc", *store], check=True,
-                         capture_output=True).stdout
-    (folder / "ca.pem").write_bytes(pem)
-    (folder / "password").write_text("korrekt-pferd\n")
-    (plain, controller, secret), data = free_ports(3), folder / "data"
-    listeners = f"PLAINTEXT://127.0.0.1:{plain},SECURE://127.0.0.1:{secret}"
-    jaas = ("org.apache.kafka.common.security.plain.PlainLoginModule required "
-            'user_tocsin="korrekt-pferd";')
-    properties = {
-        "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": listeners,
-        "listener.security.protocol.map":
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
-        "ssl.keystore.location": folder / "node.p12", "ssl.keystore.password": "changeit",
-        "ssl.keystore.type": "PKCS12", "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.secure.plain.sasl.jaas.config": jaas,
-    }  # fmt: skip
-    data.mkdir()
-    (data / "cluster.json").write_text(json.dumps({  # made before, so that its ports are known
-        "version": "4.1.2", "id": "MkU3OEVBNTcwNTJENDM2Qk", "ports": [plain],
-        "controllers": [controller], "heap_mb": 512, "more": []}))
-    with cluster(data, *(f"--set={key}={value}" for key, value in properties.items())):
-        yield f"127.0.0.1:{secret}", folder
-
-
-def settings_of(secure: tuple[str, Path]) -> dict[str, str]:
-    address, folder = secure
-    return {
-        "BROKERS": address, "SECURITY_PROTOCOL": "SASL_SSL", "SECURITY_MECHANISM": "PLAIN",
-        "SECURITY_CA_FILE": str(folder / "ca.pem"), "SECURITY_USERNAME": "tocsin",
-        "SECURITY_PASSWORD_FILE": str(folder / "password"),
-    }  # fmt: skip
 
 
 def test_tls_and_passwords_work_with_each_client(secure: tuple[str, Path]) -> None:

@@ -81,19 +81,19 @@ def worker(name: str, t: int, *partitions: PartitionSeen, **more: object) -> Obs
 
 def test_a_fleet_in_calm_is_quiet_through_a_stop_and_a_start_in_order() -> None:
     fleet = Fleet()
-    for i in range(240):
+    for i in range(100):
         t = T0 + i * REPORT_MS
-        moved = 80 <= i < 160       # b is away, after a word; a has its partitions after 10 s
-        mine = [0, 1, 2, 3] if 82 <= i < 162 else [0, 1]
-        epoch = 4 + (i >= 82) + (i >= 162)
+        moved = 30 <= i < 60       # b is away, after a word; a has its partitions after 10 s
+        mine = [0, 1, 2, 3] if 32 <= i < 62 else [0, 1]
+        epoch = 4 + (i >= 32) + (i >= 62)
         fleet.report(worker("a", t, *(partition(n, epoch=epoch) for n in mine)))
-        started = T0 - 1000 if i < 160 else T0 + 160 * REPORT_MS
+        started = T0 - 1000 if i < 60 else T0 + 60 * REPORT_MS
         if not moved:
-            stopped = i == 79
-            own = () if stopped or i in (160, 161) else (2, 3)
+            stopped = i == 29
+            own = () if stopped or i in (60, 61) else (2, 3)
             fleet.report(worker("b", t, *(partition(n, epoch=epoch, refused=0) for n in own),
                                 started_ms=started, stopped=stopped))
-    assert fleet.until(T0 + 240 * REPORT_MS) == []
+    assert fleet.until(T0 + 100 * REPORT_MS) == []
 
 
 def test_what_goes_wrong_is_told() -> None:
