@@ -39,10 +39,10 @@ _ASSET_AND_RULE = pair(KEY, TEXT)
 def _record(name: str, needed: Mapping[str, Schema], may: Mapping[str, Schema] | None = None,
             **more: Any) -> Schema:  # fmt: skip # noqa: ANN401 - as `thing` takes them
     """A record of the ledger: `type`, number, time and position are in each."""
-    return thing({
+    return {**more, **thing({
         "type": {"const": name}, "n": _N, "t_ms": ref("ms"), "time": ref("time"), **needed,
         "position": ref("position"),
-    }, may, **more)  # fmt: skip
+    }, may)}  # fmt: skip
 
 
 #: Of an alert: what is in each …
@@ -179,8 +179,11 @@ def ledger_schemas() -> dict[str, Schema]:
         "alert": _alert(),
         "command_record": _commanded(),
         "activation": _record("activation", {
-            "by": TEXT, "request": TEXT, "pack": ref("edition"), "inventory": ref("edition"),
-            "zone": _NAMED, "anew": _NAMES, "gone": _NAMES,
+            "by": TEXT, "request": TEXT, "pack": {
+                "type": "string", "pattern": r"^[0-9a-f]{16}(\+shadow)?$",
+                "description": "its name; with +shadow people are told of none of its alarms"},
+            "inventory": {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "zone": _NAMED,
+            "anew": _NAMES, "gone": _NAMES,
         }, description="Rules take effect; those named start anew, or are gone."),
         "tick": _record("tick", {}, description="The clock had gone on, and readings that came "
                                                 "later were late."),

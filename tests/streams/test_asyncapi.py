@@ -23,6 +23,7 @@ from streams.duty import Edition
 from streams.messages import parse
 from streams.partition import Partition, Place
 from streams.partition_parts import Cutter
+from streams.run.active import Editions
 from streams.run.held import Held, Names, Waiting, owner
 from streams.run.outgoing import Outgoing
 from streams.run.snapshots import Found, Shelf
@@ -85,6 +86,16 @@ def test_it_has_all_topics() -> None:
             key: config[key] for key in binding}
 
 
+def test_the_example_of_rules_can_be_used() -> None:
+    messages = made()["components"]["messages"]
+    pack, active = (messages[name]["examples"][0] for name in ("pack", "active"))
+    editions = Editions()
+    editions.put(active["payload"]["pack"], json.dumps(pack["payload"]).encode())
+    assert editions[active["payload"]["pack"]].texts == TEXTS
+    for shown in messages["activation"]["examples"]:
+        assert shown["payload"]["pack"] in editions
+
+
 def test_examples_have_their_headers_and_their_key() -> None:
     assert murmur2(ASSET.encode()) % (1 << 31) % PARTITIONS == PARTITION
     internal = {"snapshot", "feed"}
@@ -115,7 +126,7 @@ class Sent:
         sent = self.all.setdefault(topic.removeprefix("t."), [])
         sent.append((key, value, list(headers)))
         future = asyncio.get_running_loop().create_future()
-        future.set_result(SimpleNamespace(offset=len(sent) - 1))
+        future.set_result(SimpleNamespace(offset=len(sent) - 1, timestamp=0))
         return future
 
 
@@ -124,9 +135,9 @@ async def worked() -> Sent:
     sent, edition = Sent(), Edition.of(TEXTS)
     share = Share(edition.pack, ZONE, [Asset(ASSET, "lift", {"place": "Tower A"})], start=0)
     partition = Partition(edition, Place(0, 1, lambda _: 0), ZONE, 0, share)
-    out = Outgoing(sent)
+    out = Outgoing(sent, lambda: True, lambda _: None)
     held = Held(partition, Names("t"), out, 3, Shelf("t.snapshots", 0, 3, Found()),
-                Cutter(partition, fresh=True), 0)  # fmt: skip
+                Cutter(partition), 0)  # fmt: skip
     for one in held.pace.inputs.values():
         one.stamp = 1_000       # all that was sent by then has come in
     body, headers = owner(3, 0, 0, held.source)
@@ -138,14 +149,17 @@ async def worked() -> Sent:
 
     fast = b'{"asset": "L1", "t": %d, "values": {"speed": %.1f}}'
     await held.read([record(0, 1_000, fast % (1_000, 2.5)), record(1, 1_001, b"\xff\x00")])
-    for n, kind in enumerate(("acknowledge", "shelve", "comment"), 1):
+    for n, kind in enumerate(("comment", "shelve", "acknowledge"), 1):
         more = {"duration": 5_000} if kind == "shelve" else {}
         order = Command(kind, "lift.overspeed", ASSET, by="ana", reason="seen", request=f"r{n}",
                         **more)  # type: ignore[arg-type]
         await held.orders([Waiting(1_000, n, order)], [record(n - 1, 1_000, b"{}")], [])
-    await held.tick(20_000)
-    await held.read([record(2, 20_000, fast % (2_000, 2.5))])
-    await held.read([record(3, 30_000, fast % (30_000, 1.0))])
+        await held.tick(n * 20_000)
+        await held.show()
+    await held.tick(70_000)
+    await held.read([record(2, 70_000, fast % (2_000, 2.5))])       # late
+    await held.read([record(3, 80_000, fast % (80_000, 1.0))])
+    await held.show()
     await held.tick(200_000)
     await out.settled()
     return sent
