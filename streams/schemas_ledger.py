@@ -6,7 +6,7 @@ They are open: a later version may add keys, and readers pass over those that th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from rules.records import ChangeKind, CommandKind, Held, PointKind
 from streams.alarms import MAX_OPEN, Word
@@ -37,7 +37,7 @@ _ASSET_AND_RULE = pair(KEY, TEXT)
 
 
 def _record(name: str, needed: Mapping[str, Schema], may: Mapping[str, Schema] | None = None,
-            **more: Any) -> Schema:  # fmt: skip # noqa: ANN401 - as `thing` takes them
+            **more: object) -> Schema:  # fmt: skip
     """A record of the ledger: `type`, number, time and position are in each."""
     return {**more, **thing({
         "type": {"const": name}, "n": _N, "t_ms": ref("ms"), "time": ref("time"), **needed,

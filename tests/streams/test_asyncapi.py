@@ -155,12 +155,12 @@ async def worked() -> Sent:
                         **more)  # type: ignore[arg-type]
         await held.orders([Waiting(1_000, n, order)], [record(n - 1, 1_000, b"{}")], [])
         await held.tick(n * 20_000)
-        await held.show()
     await held.tick(70_000)
     await held.read([record(2, 70_000, fast % (2_000, 2.5))])       # late
     await held.read([record(3, 80_000, fast % (80_000, 1.0))])
-    await held.show()
     await held.tick(200_000)
+    await out.settled()
+    await held.release()        # what goes only once the ledger is safe
     await out.settled()
     return sent
 
