@@ -65,7 +65,7 @@ _CHAINED: Mapping[str, Schema] = {
              "description": "SHA-256 of the hash before and of this value"}, **_EPOCH,
 }  # fmt: skip
 _SOURCE: Mapping[str, Schema] = {
-    "reason": {"type": "string", "pattern": "^[a-z_]{1,40}$",
+    "reason": {"type": "string", "pattern": "^[a-z0-9_]{1,40}$",
                "description": "of a closed list: streams/README.md"},
     "topic": TEXT, "partition": {"type": "string", "pattern": "^[0-9]{1,10}$"},
     "offset": {"type": "string", "pattern": "^[0-9]{1,19}$"},

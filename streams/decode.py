@@ -30,6 +30,8 @@ MAX_DEPTH = 8  # of nesting; an array of messages with lists of codes needs 4
 #: Epochs are told apart by size: below 1e14 they are ms (up to the year 5138), below 1e17 µs, else
 #: ns (both from 1973 on).
 MS_BELOW, US_BELOW, NS_BELOW = 10**14, 10**17, 1 << 63
+#: 1900: nothing was measured before, and calendars cannot say every earlier time in every zone.
+EARLIEST_MS = -2_208_988_800_000
 
 _WIDE = {"asset", "class", "t", "values", "quality", "arrival", "historical"}
 _NARROW = {"asset", "class", "t", "signal", "v", "q", "arrival", "historical"}
@@ -108,8 +110,15 @@ def from_message(message: records.Message) -> Reading | Refuse:
 def time_ms(value: object) -> int:
     """A time in ms since 1970: an integer (ms, µs or ns by its size) or RFC 3339 text.
 
-    Parts of a ms are cut off (towards the past). Raises Refuse(BAD_TIME).
+    Parts of a ms are cut off (towards the past). Raises Refuse(BAD_TIME); before 1900, too.
     """
+    t = _any_ms(value)
+    if t < EARLIEST_MS:
+        raise Refuse(Reason.BAD_TIME, f"{shown(value)} is before the year 1900")
+    return t
+
+
+def _any_ms(value: object) -> int:
     if isinstance(value, str):
         return _rfc3339_ms(value)
     if not isinstance(value, int) or isinstance(value, bool):

@@ -130,17 +130,17 @@ def _with(kind: str) -> Schema:
 
 def _tables() -> dict[str, Schema]:
     """Rules and assets, as the topics of these names keep them."""
-    name = text(128, 1)
     return {
         "pack": thing(
             {"files": listed(pair(text(500, 1), TEXT), minItems=1, maxItems=MAX_FILES)},
-            closed=True, description="The texts of rules: path and text of each file.",
+            description="The texts of rules: path and text of each file.",
         ),
         "active": thing(
-            {"pack": ref("edition"), "by": name, "reason": text(MAX_TEXT, lines=True),
-             "request": name, "shadow": YES_NO},
-            closed=True, description="Which pack is to be in effect; each partition answers with "
-                                     "an activation of this request.",
+            {"pack": ref("pack_name")},
+            {"by": text(200), "reason": text(MAX_TEXT, lines=True), "request": text(200),
+             "shadow": {**YES_NO, "description": "people are told of none of its alarms"}},
+            description="Which pack is to be in effect; each partition answers with an activation "
+                        "of this request.",
         ),
         "asset": thing(
             {"id": ASSET, "class": _NAMED,

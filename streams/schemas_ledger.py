@@ -6,7 +6,7 @@ They are open: a later version may add keys, and readers pass over those that th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from rules.records import ChangeKind, CommandKind, Held, PointKind
 from streams.alarms import MAX_OPEN, Word
@@ -37,12 +37,12 @@ _ASSET_AND_RULE = pair(KEY, TEXT)
 
 
 def _record(name: str, needed: Mapping[str, Schema], may: Mapping[str, Schema] | None = None,
-            **more: Any) -> Schema:  # fmt: skip # noqa: ANN401 - as `thing` takes them
+            **more: object) -> Schema:  # fmt: skip
     """A record of the ledger: `type`, number, time and position are in each."""
-    return thing({
+    return {**more, **thing({
         "type": {"const": name}, "n": _N, "t_ms": ref("ms"), "time": ref("time"), **needed,
         "position": ref("position"),
-    }, may, **more)  # fmt: skip
+    }, may)}  # fmt: skip
 
 
 #: Of an alert: what is in each …
@@ -179,7 +179,10 @@ def ledger_schemas() -> dict[str, Schema]:
         "alert": _alert(),
         "command_record": _commanded(),
         "activation": _record("activation", {
-            "by": TEXT, "request": TEXT, "pack": ref("edition"), "inventory": ref("edition"),
+            "by": TEXT, "request": TEXT, "pack": {
+                "type": "string", "pattern": r"^[0-9a-f]{16}(\+shadow)?$",
+                "description": "its name; with +shadow people are told of none of its alarms"},
+            "inventory": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
             "zone": _NAMED, "anew": _NAMES, "gone": _NAMES,
         }, {
             "assets": listed(ref("asset"), description="of a change of the inventory: the assets "

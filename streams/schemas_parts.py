@@ -90,8 +90,8 @@ PARTS: Mapping[str, Schema] = {
     },
     "severity": SEVERITY,
     "alarm_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-    "edition": {
-        "description": "the name of a pack: 64 bits of the hash of its files",
+    "pack_name": {
+        "description": "of rules: 64 bits of the hash of their files",
         "type": "string", "pattern": "^[0-9a-f]{16}$",
     },
     "texts": thing({"zh": TEXT, "en": TEXT}, description="for people, in each language"),
