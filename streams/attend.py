@@ -91,7 +91,8 @@ class Alarms:
             at, key = heappop(self._agenda)
             if self._planned.get(key) != at:
                 continue
-            end = groups_to if self.book.points[key].group else to
+            point = self.book.points.get(key)     # None: finished and forgotten since
+            end = groups_to if point is not None and point.group else to
             if at > end:
                 ahead.append((at, key))
                 continue
