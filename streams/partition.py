@@ -22,13 +22,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from rules.model import Pack
+from rules.model import Asset, Pack
 from rules.records import Change, Command
 from streams.alarms import Key
 from streams.contents import Content
 from streams.duty import Duty, Edition
 from streams.feed import Mark, Said, fact_of
-from streams.groups import Fact
+from streams.groups import Total
 from streams.intake import Batch, Scanned
 from streams.ledger import Chain
 from streams.plant import Programs
@@ -110,13 +110,14 @@ class Partition(Duty):
         site: Share | None = None, programs: Programs | None = None,
     ) -> None:
         site = site or Share(edition.pack, zone, start=start, programs=programs, mine=place.has)
-        super().__init__(edition, zone, site.inventory, start, site)
+        super().__init__(edition, zone, _listed(site), start, site)
         self.place = place
         self.at = Position(clock=start)
         self.chain = Chain()
         self.counts: Counter[str] = Counter()       # records and values not used, by reason
         self.changed: set[Key] = set()              # points changed since their rows were shown …
         self.cut_points: set[Key] = set()           # … and since they were cut
+        self.cut_whole = False                      # rules took over: assets may be gone
         self.facts_told = 0                         # facts sent, ever
         self.heard: dict[int, int] = {}             # by partition: the last fact taken from it
         self.marks: dict[int, int] = {}             # by partition: how far it is (ms)
@@ -147,12 +148,16 @@ class Partition(Duty):
     def opened(self, by: str, request: str = "") -> Beat:
         """The first beat: which rules hold."""
         self._beat = "begin", 0
-        return Beat([self._placed(self._activation(self.clock + 1, by, request))])
+        beat = Beat([self._placed(self._activation(self.clock + 1, by, request))])
+        self.site.begin()
+        self._gather(beat)
+        return beat
 
     def read(self, records: Sequence[Arrived]) -> Beat:
         """A batch of readings, the next ones of their topic."""
         beat, first = Beat(), records[0].offset
         scanned = self.site.scan([record.value or b"" for record in records])
+        self.site.engine.enrol()      # also those of which nothing can be used: they are cut, too
         batch = self._punctual(scanned, records, beat)
         self._refuse(scanned, records, beat)
         if self._makes_late(batch):
@@ -169,9 +174,9 @@ class Partition(Duty):
         if now <= self.at.clock:
             return beat
         made = self.site.tick(now)
-        self.at.clock, self.clock = now, now - self._lateness - 1
+        self.at.clock, self.clock = now, max(self.clock, now - self._lateness - 1)
         self._beat = "tick", 0
-        changes = self._changes(made) + self.alarms.advance(self.clock, self.groups_to - 1)
+        changes = self._changes(made) + self._clocks()
         self._say(beat, changes)
         if beat.contents:
             self.noted = now
@@ -185,25 +190,47 @@ class Partition(Duty):
 
     def feed(self, records: Sequence[Arrived]) -> Beat:
         """Facts and marks for groups, the next ones of their topic."""
-        beat, facts = Beat(), list[Fact]()
+        beat, changes = Beat(), list[Change]()
         self._beat = "group-feed", records[0].offset
         for record in records:
             said = fact_of(record.value or b"", self.place.total)
             if said is None:
                 beat.unused.append(Unused(record.offset, "not_a_fact"))
             elif isinstance(said, Mark):
-                self.marks[said.source] = max(said.to, self.marks.get(said.source, UNKNOWN))
+                changes += self._marked(said)
             elif said.n > self.heard.get(said.source, 0):     # else told again after a crash
                 self.heard[said.source] = said.n
-                facts.append(said.fact)
+                if isinstance(said.fact, Total):
+                    self.site.total(said.source, said.fact)
+                else:
+                    self.site.feed([said.fact])
         self.at.feed = records[-1].offset + 1
-        self.site.feed(facts)
-        self._say(beat, self._changes(self.site.advance(self.groups_to)))
+        self._say(beat, changes)
         return beat
+
+    def _marked(self, mark: Mark) -> list[Change]:
+        """Groups go on as far as all have come, at once: the same in any portions, also where a
+        fact comes behind the mark."""
+        before = self.groups_to
+        self.marks[mark.source] = max(mark.to, self.marks.get(mark.source, UNKNOWN))
+        if self.groups_to == before:
+            return []
+        return self._changes(self.site.advance(self.groups_to)) + self._clocks()
+
+    def _clocks(self) -> list[Change]:
+        """Runs the clocks of alarms as far as all has come. It is the same after a tick and facts
+        as after facts and a tick, so their order does not matter when they are played again."""
+        return self.alarms.advance(self.clock, self.groups_to - 1)
+
+    def _tidy(self) -> None:
+        """Forgets what is finished, before anybody can ask for it: a partition that is played again
+        has had fewer ticks to do so."""
+        self.alarms.book.tidy(min(self.clock, self.groups_to - 1))
 
     def order(self, command: Command, t: int, after: int) -> tuple[Beat, Content]:
         """An operator's order at `t`, the record before the offset `after`; with its result."""
         beat = Beat()
+        self._tidy()
         self.at.commands = after
         self._beat = "commands", after - 1
         answer, contents = self.command(command, t)
@@ -222,9 +249,12 @@ class Partition(Duty):
     def rules(self, edition: Edition, by: str, request: str, t: int) -> Beat:
         """An edited pack takes over at `t`."""
         beat = Beat()
+        self._tidy()
         self._beat = "rules", 0
         contents = self.activate(edition, by, request, t)
         self._use(edition.pack)
+        self.cut_whole = True
+        self.inventory = _listed(self.site)
         beat.contents += [self._placed(one) for one in contents]
         self._seen(contents)
         self._gather(beat)
@@ -246,7 +276,7 @@ class Partition(Duty):
 
     def _gather(self, beat: Beat) -> None:
         """What groups count of it, for the partitions of their keys."""
-        for fact in self.site.take_facts():
+        for fact in self.site.take():
             self.facts_told += 1
             said = Said(self.place.number, self.facts_told, fact)
             beat.facts.append((self.place.of(fact.key), said))
@@ -272,7 +302,8 @@ class Partition(Duty):
     def _punctual(self, scanned: Scanned, records: Sequence[Arrived], beat: Beat) -> Batch:
         """The messages without those whose time is too far ahead of their arrival."""
         batch = scanned.batch
-        if not len(batch) or batch.t.max() <= records[0].timestamp + self._ahead.min():
+        oldest = min(record.timestamp for record in records)      # of any portion: stamps may leap
+        if not len(batch) or batch.t.max() <= oldest + self._ahead.min():
             return batch
         arrival = np.array([record.timestamp for record in records], np.int64)[batch.position]
         ahead = self._ahead[self.site.engine.assets.cls[batch.asset]]
@@ -296,13 +327,18 @@ class Partition(Duty):
         if scanned.counts.total() > len(refused):      # more than the intake keeps of one call
             scan = self.site.engine.intake.scan_slowly
             refused = [one for i, record in enumerate(records)
-                       for one in scan([record.value or b""], None, i).refused[:1]]
+                       for one in scan([record.value or b""], None, i).refused]
         for one in refused:
             offset = records[one.position].offset
             if one.reason not in EXPECTED and offset not in found:
                 found.add(offset)
                 where = f"{one.signal}: {one.found}" if one.signal else one.found
                 beat.unused.append(Unused(offset, one.reason.value, where, one.asset))
+
+
+def _listed(site: Share) -> tuple[Asset, ...]:
+    """The inventory in an order of its own: its hash is recorded."""
+    return tuple(sorted(site.inventory, key=lambda asset: asset.id))
 
 
 def _only(batch: Batch, good: npt.NDArray[np.bool_]) -> Batch:
