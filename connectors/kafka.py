@@ -23,6 +23,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as library
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.net.compat import KafkaNetClient
+from kafka.partitioner import murmur2
 
 TIMEOUT_S = 10.0   # without an answer, without progress
 PENDING = 10_000   # records sent and not yet acknowledged
@@ -205,45 +206,69 @@ class Admin:
         return code == 0
 
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that clients of Kafka give to a key where a topic has so many."""
+    found: int = (murmur2(key) & 0x7FFF_FFFF) % partitions
+    return found
+
+
+def _consumer(settings: Mapping[str, Any], timeout_s: float) -> KafkaConsumer:
+    return _opened(KafkaConsumer, settings, timeout_s, enable_auto_commit=False,
+                   auto_offset_reset="earliest", isolation_level="read_committed",
+                   max_partition_fetch_bytes=_RECORD_BYTES, max_poll_records=10_000,
+                   fetch_max_wait_ms=_POLL_MS)
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    partitions = consumer.partitions_for_topic(topic)
+    if not partitions:
+        raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}") from None
+    return [TopicPartition(topic, partition) for partition in sorted(partitions)]
+
+
+def _record(found: Any) -> Record:  # noqa: ANN401 - the library has no types
+    return Record(found.partition, found.offset, found.timestamp, found.key, found.value,
+                  tuple(found.headers))
+
+
 def read_all(settings: Mapping[str, Any], topic: str, *, start: Mapping[int, int] | None = None,
+             since_ms: int = 0, newest: int | None = None,
              timeout_s: float = TIMEOUT_S) -> Iterator[Record]:
     """The records that a topic holds when this is called, each partition in order.
 
     Complete: it ends when every partition has been read up to where it ended then, however long
     that takes; without progress for `timeout_s` it raises LinkError. Of transactions that are open
-    or aborted nothing is read. `start` says the first offset wanted of a partition.
+    or aborted nothing is read. `start` says the first offset wanted of a partition, `since_ms` the
+    time of the first record, `newest` how many offsets of each partition are wanted at most.
     """
-    consumer = _opened(KafkaConsumer, settings, timeout_s, enable_auto_commit=False,
-                       auto_offset_reset="earliest", isolation_level="read_committed",
-                       max_partition_fetch_bytes=_RECORD_BYTES, max_poll_records=10_000,
-                       fetch_max_wait_ms=_POLL_MS)
+    consumer = _consumer(settings, timeout_s)
     try:
         with _ours(settings):
-            yield from _to_the_end(consumer, topic, start or {}, timeout_s)
+            wanted = _partitions(consumer, topic)
+            consumer.assign(wanted)
+            ends = consumer.end_offsets(wanted)
+            at = {one: max(begin, (start or {}).get(one.partition, 0),
+                           0 if newest is None else ends[one] - newest)
+                  for one, begin in consumer.beginning_offsets(wanted).items()}
+            if since_ms > 0:
+                times = consumer.offsets_for_times(dict.fromkeys(wanted, since_ms))
+                for one, found in times.items():
+                    at[one] = max(at[one], ends[one] if found is None else found.offset)
+            yield from _to_the_end(consumer, at, ends, timeout_s)
     finally:
         consumer.close(autocommit=False)
 
 
-def _to_the_end(consumer: KafkaConsumer, topic: str, start: Mapping[int, int],
-                timeout_s: float) -> Iterator[Record]:
-    partitions = consumer.partitions_for_topic(topic)
-    if not partitions:
-        raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}") from None
-    wanted = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-    consumer.assign(wanted)
-    ends = consumer.end_offsets(wanted)
-    at = {one: max(begin, start.get(one.partition, 0))
-          for one, begin in consumer.beginning_offsets(wanted).items()}
-    for one in wanted:
-        consumer.seek(one, at[one])
+def _to_the_end(consumer: KafkaConsumer, at: dict[TopicPartition, int],
+                ends: Mapping[TopicPartition, int], timeout_s: float) -> Iterator[Record]:
+    """From the offsets `at` to those of `ends`."""
+    for one, offset in at.items():
+        consumer.seek(one, offset)
     deadline = time.monotonic() + timeout_s
-    while behind := [one for one in wanted if at[one] < ends[one]]:
-        consumer.pause(*(one for one in wanted if at[one] >= ends[one]))
+    while behind := [one for one in at if at[one] < ends[one]]:
+        consumer.pause(*(one for one in at if at[one] >= ends[one]))
         for one, records in consumer.poll(_POLL_MS).items():
-            for found in records:
-                if found.offset < ends[one]:
-                    yield Record(found.partition, found.offset, found.timestamp, found.key,
-                                 found.value, tuple(found.headers))
+            yield from (_record(found) for found in records if found.offset < ends[one])
         # Not the last record says that the end is reached, but the position: behind the records
         # there may be marks of transactions, or holes of compaction.
         now = {one: consumer.position(one, timeout_ms=_POLL_MS) for one in behind}
@@ -254,7 +279,44 @@ def _to_the_end(consumer: KafkaConsumer, topic: str, start: Mapping[int, int],
         elif time.monotonic() > deadline:
             still = ", ".join(f"{one.partition} ({at[one]} of {ends[one]})" for one in behind)
             raise library.KafkaTimeoutError(
-                f"{topic}: nothing came for {timeout_s:g} s from the partitions {still}")
+                f"{behind[0].topic}: nothing came for {timeout_s:g} s from the partitions {still}")
+
+
+class Tail:
+    """What comes to a topic from now on; a context. `ends` says where each of its partitions ended
+    when this was made.
+
+    `back` offsets before that are read, too, to know what went before; such records have an offset
+    below the end. Raises KafkaError, as `poll` does.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], topic: str, *, back: int = 0,
+                 timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = settings
+        self._client = _consumer(settings, timeout_s)
+        try:
+            with _ours(settings):
+                wanted = _partitions(self._client, topic)
+                self._client.assign(wanted)
+                ends = self._client.end_offsets(wanted)
+                for one, begin in self._client.beginning_offsets(wanted).items():
+                    self._client.seek(one, max(begin, ends[one] - back))
+        except KafkaError:
+            self._client.close(autocommit=False)
+            raise
+        self.ends: Mapping[int, int] = {one.partition: ends[one] for one in wanted}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close(autocommit=False)
+
+    def poll(self, wait_s: float) -> list[Record]:
+        """What has come; waits that long for the first of it. Each partition is in order."""
+        with _ours(self._settings):
+            found = self._client.poll(round(wait_s * 1000))
+        return [_record(one) for records in found.values() for one in records]
 
 
 class Producer:
