@@ -12,7 +12,16 @@ import pytest
 from kafka import KafkaProducer
 
 from connectors import kafka
-from connectors.kafka import Admin, KafkaError, LinkError, Producer, RefusedError, read_all
+from connectors.kafka import (
+    Admin,
+    KafkaError,
+    LinkError,
+    Producer,
+    RefusedError,
+    Tail,
+    partition_of,
+    read_all,
+)
 from tests.kafka.broker import SCRIPT, Broker, asked
 
 
@@ -49,6 +58,40 @@ def test_all_that_was_sent_is_read_each_partition_in_order(
     sizes = [sum(one.partition == p for one in records) for p in range(3)]
     rest = list(read_all(client, topic, start={0: 10, 1: sizes[1], 2: sizes[2] - 1}))
     assert len(rest) == sizes[0] - 10 + 1
+    assert [one.offset for one in read_all(client, topic, newest=2, start={1: sizes[1]})] == [
+        sizes[0] - 2, sizes[0] - 1, sizes[2] - 2, sizes[2] - 1]
+    assert {one.partition for one in records if one.key == b"k7"} == {partition_of(b"k7", 3)}
+
+
+def test_records_are_read_from_a_time_on(client: dict[str, object], topic: str) -> None:
+    with Producer(client) as producer:
+        for i in range(3):
+            producer.send(topic, b"%d" % i, partition=i % 2)
+            producer.flush()
+    stamps = {one.value: one.t_ms for one in read_all(client, topic)}
+    for since in (1, stamps[b"0"], stamps[b"1"] + 1, stamps[b"2"], stamps[b"2"] + 60_000):
+        found = {one.value for one in read_all(client, topic, since_ms=since)}
+        assert found == {value for value, t_ms in stamps.items() if t_ms >= since}
+
+
+def test_a_tail_has_what_comes_and_what_was_just_before(
+    client: dict[str, object], topic: str
+) -> None:
+    with Producer(client) as producer:
+        for i in range(5):
+            producer.send(topic, b"%d" % i, partition=0)
+        producer.flush()
+        with Tail(client, topic) as new, Tail(client, topic, back=2) as more:
+            assert new.ends == more.ends == {0: 5, 1: 0, 2: 0}
+            producer.send(topic, b"5", partition=0)
+            producer.send(topic, b"6", partition=2)
+            producer.flush()
+            found: dict[Tail, set[bytes | None]] = {new: set(), more: set()}
+            for tail, values in found.items():
+                while b"5" not in values or b"6" not in values:
+                    values |= {one.value for one in tail.poll(10)}
+            assert found == {new: {b"5", b"6"}, more: {b"3", b"4", b"5", b"6"}}
+            assert new.poll(0.01) == []
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "snappy", "lz4", "zstd"])
@@ -98,6 +141,8 @@ def test_only_what_is_there_at_the_start_is_read(client: dict[str, object], topi
 def test_a_topic_that_is_not_there_is_named(client: dict[str, object]) -> None:
     with pytest.raises(KafkaError, match="no topic nowhere"):
         list(read_all(client, "nowhere"))
+    with pytest.raises(KafkaError, match="no topic nowhere"):
+        Tail(client, "nowhere")
     with Admin(client) as admin:
         assert admin.describe(["nowhere"]) == {}
         assert admin.brokers() == 1
