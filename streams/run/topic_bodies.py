@@ -118,8 +118,7 @@ class _Step(msgspec.Struct, frozen=True):
 
 
 class AlarmRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
-    """A row of the list of alarms, as `streams.listing` makes it. `finished`: it is no more in the
-    list, and soon its record will be gone, too."""
+    """A row of the list of alarms, as `streams.listing` makes it."""
 
     alarm: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     seq: int
@@ -148,6 +147,11 @@ class AlarmRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     hazard: bool
     evidence: list[_Texts]
     steps: list[_Step]
+
+
+class _Finished(msgspec.Struct, frozen=True):
+    """What there is of an alarm that is no more in the list; soon its record will be gone, too."""
+
     finished: bool = False
 
 
@@ -166,8 +170,9 @@ def read(data: bytes, kind: type[T], limit: int) -> T:
 
 def row_of(data: bytes, limit: int) -> dict[str, Any] | None:
     """A row of the list with all its keys; None of one that is finished. Raises BodyError."""
-    if read(data, AlarmRow, limit).finished:
+    if read(data, _Finished, limit).finished:
         return None
+    read(data, AlarmRow, limit)
     found: dict[str, Any] = msgspec.json.decode(data)
     return found
 
