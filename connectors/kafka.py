@@ -122,13 +122,26 @@ def _said(error: Exception) -> str:
     return f"{said} ({type(error).__name__})" if said else type(error).__name__
 
 
+class _Client(KafkaNetClient):  # type: ignore[misc] # the library has no types
+    """Closes at once: the library leaves a socket to the garbage collector for good when its last
+    request, mostly one for metadata that nobody waits for, was not on the wire yet."""
+
+    def close(self, node_id: int | None = None) -> None:
+        """All connections, or that to a node."""
+        ways = [one.transport for one in list(self._manager._conns.values())]  # noqa: SLF001 - no other way
+        super().close(node_id)
+        for way in ways if node_id is None else ():
+            if way is not None and way._sock is not None:  # noqa: SLF001 - no other way
+                way._sock.close()  # noqa: SLF001 - no other way
+
+
 def _opened(make: Callable[..., Any], settings: Mapping[str, Any], timeout_s: float,
             **more: object) -> Any:  # noqa: ANN401 - the library has no types
     """A client of the library, connected."""
     clients: list[Any] = []
 
     def client(**given: object) -> Any:  # noqa: ANN401 - as above
-        clients.append(KafkaNetClient(**given))
+        clients.append(_Client(**given))
         clients[-1].cluster.config["retry_backoff_ms"] = _AGAIN_MS  # which it does not hand on
         return clients[-1]
 
@@ -282,43 +295,6 @@ def _to_the_end(consumer: KafkaConsumer, at: dict[TopicPartition, int],
             still = ", ".join(f"{one.partition} ({at[one]} of {ends[one]})" for one in behind)
             raise library.KafkaTimeoutError(
                 f"{behind[0].topic}: nothing came for {timeout_s:g} s from the partitions {still}")
-
-
-class Tail:
-    """What comes to a topic from now on; a context. `ends` says where each of its partitions ended
-    when this was made.
-
-    `back` offsets before that are read, too, to know what went before; such records have an offset
-    below the end. Raises KafkaError, as `poll` does.
-    """
-
-    def __init__(self, settings: Mapping[str, Any], topic: str, *, back: int = 0,
-                 timeout_s: float = TIMEOUT_S) -> None:
-        self._settings = settings
-        self._client = _consumer(settings, timeout_s)
-        try:
-            with _ours(settings):
-                wanted = _partitions(self._client, topic)
-                self._client.assign(wanted)
-                ends = self._client.end_offsets(wanted)
-                for one, begin in self._client.beginning_offsets(wanted).items():
-                    self._client.seek(one, max(begin, ends[one] - back))
-        except KafkaError:
-            self._client.close(autocommit=False)
-            raise
-        self.ends: Mapping[int, int] = {one.partition: ends[one] for one in wanted}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close(autocommit=False)
-
-    def poll(self, wait_s: float) -> list[Record]:
-        """What has come; waits that long for the first of it. Each partition is in order."""
-        with _ours(self._settings):
-            found = self._client.poll(round(wait_s * 1000))
-        return [_record(one) for records in found.values() for one in records]
 
 
 class Producer:

@@ -15,13 +15,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import ValidationError
 
-from connectors.kafka import Producer, Record, Tail, partition_of, read_all
+from connectors.kafka import KafkaError, Producer, Record, partition_of, read_all
+from connectors.kafka_follow import POLL_MS, Follower
 from streams.messages import Living, NotOurs, cli_source, envelope, parse
 from streams.run.client import AGAIN, MAX_BATCH, ClientError, Listing, Result, Row
 from streams.run.control_bodies import MAX_COMMANDS, WrongBody, commands_of
@@ -40,7 +41,6 @@ from streams.settings import Kafka
 from streams.topics import TOPICS, name_of
 
 ANSWER_S = 10.0          # for one answer
-POLL_S = 0.2
 #: Offsets before the end of each partition of `alerts` from which its owner's epoch is learnt, so
 #: that what a fenced zombie still writes is not taken for an answer.
 LOOK_BACK = 100
@@ -139,19 +139,18 @@ class KafkaClient:
         found: dict[str, Result] = {}
         sent, why = False, ""
         try:
-            with (told(), Tail(client, name_of(prefix, "alerts"), back=LOOK_BACK) as tail,
-                  Producer(client) as producer):
-                living, t_ms = Living(), round(self.clock() * 1000)
+            with told(), _Ear(self.kafka) as ear, Producer(client) as producer:
+                t_ms = self._now_ms()
                 for _ in range(AGAIN):
                     for order in waiting.values():
                         producer.send(
                             name_of(prefix, "commands"), order.body, key=order.key.encode(),
-                            partition=partition_of(order.key.encode(), len(tail.ends)),
+                            partition=partition_of(order.key.encode(), ear.partitions),
                             headers=envelope(cli_source(prefix), "order", order.request, t_ms,
                                              order.key))  # fmt: skip
                     sent = True
                     producer.flush()
-                    for partition, content in _heard(tail, living, self.answer_s):
+                    for partition, content in ear.heard(self.answer_s):
                         request = str(content.get("request"))
                         if request in waiting and content.get("type") == "command":
                             found[request] = _result(partition, content)
@@ -159,7 +158,7 @@ class KafkaClient:
                             if not waiting:
                                 return found
                 why = self._silence({
-                    partition_of(order.key.encode(), len(tail.ends)) for order in waiting.values()
+                    partition_of(order.key.encode(), ear.partitions) for order in waiting.values()
                 })  # fmt: skip
         except ClientError as error:
             why = str(error)
@@ -197,8 +196,7 @@ class KafkaClient:
         prefix, client = self.kafka.prefix, self.kafka.client()
         rules, source, t_ms = name_of(prefix, "rules"), cli_source(prefix), self._now_ms()
         kept = is_kept(self.kafka, name)
-        with (told(), Tail(client, name_of(prefix, "alerts"), back=LOOK_BACK) as tail,
-              Producer(client) as producer):
+        with told(), _Ear(self.kafka) as ear, Producer(client) as producer:
             if not kept:
                 producer.send(rules, body, key=PACK + name.encode(),
                               headers=envelope(source, "pack", name, t_ms, name))
@@ -207,12 +205,12 @@ class KafkaClient:
                           headers=envelope(source, "active", request, t_ms, name))
             producer.flush()
             answers: dict[int, Content] = {}
-            for partition, content in _heard(tail, Living(), AGAIN * self.answer_s):
+            for partition, content in ear.heard(AGAIN * self.answer_s):
                 if (content.get("type"), content.get("request")) == ("activation", request):
                     answers[partition] = content
-                if len(answers) == len(tail.ends):
+                if len(answers) == ear.partitions:
                     break
-            silent = tail.ends.keys() - answers.keys()
+            silent = set(range(ear.partitions)) - answers.keys()
         found: Result = {
             "result": "accepted", "why": "", "request": request, "pack": name, "shadow": shadow,
             "partitions": sorted(answers), "silent": sorted(silent),
@@ -228,6 +226,43 @@ class KafkaClient:
         return round(self.clock() * 1000)
 
 
+class _Ear:
+    """Hears what owners of partitions write on `alerts` from when it was made; a context."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._living = Living()
+        self._follower = Follower(kafka.client(), name_of(kafka.prefix, "alerts"))
+        try:
+            ranges = self._follower.range()
+            self._follower.seek({partition: max(first, end - LOOK_BACK)
+                                 for partition, (first, end) in ranges.items()})
+        except KafkaError:
+            self._follower.__exit__()
+            raise
+        self._ends = {partition: end for partition, (_, end) in ranges.items()}
+        self.partitions = len(ranges)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._follower.__exit__()
+
+    def heard(self, wait_s: float) -> Iterator[tuple[int, Content]]:
+        """Partition and content of each record, for that long."""
+        deadline = time.monotonic() + wait_s
+        while (left := deadline - time.monotonic()) > 0:
+            for record in self._follower.poll(min(round(left * 1000) + 1, POLL_MS)):
+                try:
+                    epoch = parse(record.headers).epoch
+                except NotOurs:
+                    continue
+                if epoch is None or not self._living.counts(record.partition, epoch):
+                    continue
+                if record.offset >= self._ends[record.partition]:
+                    yield record.partition, _content(record)
+
+
 def _prepared(command: Mapping[str, object], by: str) -> _Order:
     """The command as it is sent. Raises ClientError when it is none."""
     request = uuid.uuid4().hex
@@ -241,21 +276,6 @@ def _prepared(command: Mapping[str, object], by: str) -> _Order:
     if checked.command != "set" and not (checked.rule and checked.asset):
         raise ClientError(f"{checked.alarm}: no alarm with this id in the list")
     return _Order(request, checked.asset, body)
-
-
-def _heard(tail: Tail, living: Living, wait_s: float) -> Iterator[tuple[int, Content]]:
-    """What the owners of partitions write from now on, for that long."""
-    deadline = time.monotonic() + wait_s
-    while (left := deadline - time.monotonic()) > 0:
-        for record in tail.poll(min(left, POLL_S)):
-            try:
-                epoch = parse(record.headers).epoch
-            except NotOurs:
-                continue
-            if epoch is None or not living.counts(record.partition, epoch):
-                continue
-            if record.offset >= tail.ends[record.partition]:
-                yield record.partition, _content(record)
 
 
 def _content(record: Record) -> Content:

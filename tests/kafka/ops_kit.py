@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from typer.testing import CliRunner, Result
 
-from connectors.kafka import Admin, Producer, Record, Tail, partition_of, read_all
+from connectors.kafka import Admin, Producer, Record, partition_of, read_all
+from connectors.kafka_follow import Follower
 from rules.records import Message
 from streams.cli import app
 from streams.contents import Content
@@ -85,7 +86,10 @@ class Worker:
     def __enter__(self) -> Self:
         edition = Edition.of([("rules.yaml", RULES.encode())])
         client = self.kafka.client()
-        self._tails = [Tail(client, name_of(self.kafka.prefix, x)) for x in ("commands", "rules")]
+        self._topics = [
+            Follower(client, name_of(self.kafka.prefix, x)) for x in ("commands", "rules")]
+        for topic in self._topics:
+            topic.seek({partition: end for partition, (_, end) in topic.range().items()})
         self._producer = Producer(client)
         self._sites: dict[int, tuple[Duty, Chain]] = {}
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -108,14 +112,14 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join(10)
-        for tail in self._tails:
-            tail.__exit__()
+        for topic in self._topics:
+            topic.__exit__()
         self._producer.__exit__(None)
 
     def _work(self) -> None:
         while not self._end.is_set():
-            for tail in self._tails:
-                for record in tail.poll(0.02):
+            for topic in self._topics:
+                for record in topic.poll(20):
                     self._take(record)
             self._producer.flush()
 

@@ -18,7 +18,6 @@ from connectors.kafka import (
     LinkError,
     Producer,
     RefusedError,
-    Tail,
     partition_of,
     read_all,
 )
@@ -74,26 +73,6 @@ def test_records_are_read_from_a_time_on(client: dict[str, object], topic: str) 
         assert found == {value for value, t_ms in stamps.items() if t_ms >= since}
 
 
-def test_a_tail_has_what_comes_and_what_was_just_before(
-    client: dict[str, object], topic: str
-) -> None:
-    with Producer(client) as producer:
-        for i in range(5):
-            producer.send(topic, b"%d" % i, partition=0)
-        producer.flush()
-        with Tail(client, topic) as new, Tail(client, topic, back=2) as more:
-            assert new.ends == more.ends == {0: 5, 1: 0, 2: 0}
-            producer.send(topic, b"5", partition=0)
-            producer.send(topic, b"6", partition=2)
-            producer.flush()
-            found: dict[Tail, set[bytes | None]] = {new: set(), more: set()}
-            for tail, values in found.items():
-                while b"5" not in values or b"6" not in values:
-                    values |= {one.value for one in tail.poll(10)}
-            assert found == {new: {b"5", b"6"}, more: {b"3", b"4", b"5", b"6"}}
-            assert new.poll(0.01) == []
-
-
 @pytest.mark.parametrize("compression", [None, "gzip", "snappy", "lz4", "zstd"])
 def test_every_compression_is_read(
     client: dict[str, object], topic: str, compression: str | None
@@ -141,8 +120,6 @@ def test_only_what_is_there_at_the_start_is_read(client: dict[str, object], topi
 def test_a_topic_that_is_not_there_is_named(client: dict[str, object]) -> None:
     with pytest.raises(KafkaError, match="no topic nowhere"):
         list(read_all(client, "nowhere"))
-    with pytest.raises(KafkaError, match="no topic nowhere"):
-        Tail(client, "nowhere")
     with Admin(client) as admin:
         assert admin.describe(["nowhere"]) == {}
         assert admin.brokers() == 1
