@@ -15,7 +15,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -23,10 +23,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as library
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.net.compat import KafkaNetClient
+from kafka.partitioner import murmur2
 
 TIMEOUT_S = 10.0   # without an answer, without progress
 PENDING = 10_000   # records sent and not yet acknowledged
 _POLL_MS = 200
+_AGAIN_MS = 20     # between two questions for topics; the library's 100 each client would wait once
 _RECORD_BYTES = 8 << 20
 _NO_TOPIC, _EXISTS = 3, 36  # error codes
 
@@ -122,13 +124,27 @@ def _said(error: Exception) -> str:
     return f"{said} ({type(error).__name__})" if said else type(error).__name__
 
 
+class _Client(KafkaNetClient):  # type: ignore[misc] # the library has no types
+    """Closes at once: the library leaves a socket to the garbage collector for good when its last
+    request, mostly one for metadata that nobody waits for, was not on the wire yet."""
+
+    def close(self, node_id: int | None = None) -> None:
+        """All connections, or that to a node."""
+        ways = [one.transport for one in list(self._manager._conns.values())]  # noqa: SLF001 - no other way
+        super().close(node_id)
+        for way in ways if node_id is None else ():
+            if way is not None and way._sock is not None:  # noqa: SLF001 - no other way
+                way._sock.close()  # noqa: SLF001 - no other way
+
+
 def _opened(make: Callable[..., Any], settings: Mapping[str, Any], timeout_s: float,
             **more: object) -> Any:  # noqa: ANN401 - the library has no types
     """A client of the library, connected."""
     clients: list[Any] = []
 
     def client(**given: object) -> Any:  # noqa: ANN401 - as above
-        clients.append(KafkaNetClient(**given))
+        clients.append(_Client(**given))
+        clients[-1].cluster.config["retry_backoff_ms"] = _AGAIN_MS  # which it does not hand on
         return clients[-1]
 
     wait_ms = round(timeout_s * 1000)
@@ -212,45 +228,69 @@ class Admin:
         return code == 0
 
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that clients of Kafka give to a key where a topic has so many."""
+    found: int = (murmur2(key) & 0x7FFF_FFFF) % partitions
+    return found
+
+
+def _consumer(settings: Mapping[str, Any], timeout_s: float) -> KafkaConsumer:
+    return _opened(KafkaConsumer, settings, timeout_s, enable_auto_commit=False,
+                   auto_offset_reset="earliest", isolation_level="read_committed",
+                   max_partition_fetch_bytes=_RECORD_BYTES, max_poll_records=10_000,
+                   fetch_max_wait_ms=_POLL_MS)
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    partitions = consumer.partitions_for_topic(topic)
+    if not partitions:
+        raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}") from None
+    return [TopicPartition(topic, partition) for partition in sorted(partitions)]
+
+
+def _record(found: Any) -> Record:  # noqa: ANN401 - the library has no types
+    return Record(found.partition, found.offset, found.timestamp, found.key, found.value,
+                  tuple(found.headers))
+
+
 def read_all(settings: Mapping[str, Any], topic: str, *, start: Mapping[int, int] | None = None,
-             timeout_s: float = TIMEOUT_S) -> Iterator[Record]:
+             since_ms: int = 0, newest: int | None = None,
+             timeout_s: float = TIMEOUT_S) -> Generator[Record, None, None]:
     """The records that a topic holds when this is called, each partition in order.
 
     Complete: it ends when every partition has been read up to where it ended then, however long
     that takes; without progress for `timeout_s` it raises LinkError. Of transactions that are open
-    or aborted nothing is read. `start` says the first offset wanted of a partition.
+    or aborted nothing is read. `start` says the first offset wanted of a partition, `since_ms` the
+    time of the first record, `newest` how many offsets of each partition are wanted at most.
     """
-    consumer = _opened(KafkaConsumer, settings, timeout_s, enable_auto_commit=False,
-                       auto_offset_reset="earliest", isolation_level="read_committed",
-                       max_partition_fetch_bytes=_RECORD_BYTES, max_poll_records=10_000,
-                       fetch_max_wait_ms=_POLL_MS)
+    consumer = _consumer(settings, timeout_s)
     try:
         with _ours(settings):
-            yield from _to_the_end(consumer, topic, start or {}, timeout_s)
+            wanted = _partitions(consumer, topic)
+            consumer.assign(wanted)
+            ends = consumer.end_offsets(wanted)
+            at = {one: max(begin, (start or {}).get(one.partition, 0),
+                           0 if newest is None else ends[one] - newest)
+                  for one, begin in consumer.beginning_offsets(wanted).items()}
+            if since_ms > 0:
+                times = consumer.offsets_for_times(dict.fromkeys(wanted, since_ms))
+                for one, found in times.items():
+                    at[one] = max(at[one], ends[one] if found is None else found.offset)
+            yield from _to_the_end(consumer, at, ends, timeout_s)
     finally:
         consumer.close(autocommit=False)
 
 
-def _to_the_end(consumer: KafkaConsumer, topic: str, start: Mapping[int, int],
-                timeout_s: float) -> Iterator[Record]:
-    partitions = consumer.partitions_for_topic(topic)
-    if not partitions:
-        raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}") from None
-    wanted = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-    consumer.assign(wanted)
-    ends = consumer.end_offsets(wanted)
-    at = {one: max(begin, start.get(one.partition, 0))
-          for one, begin in consumer.beginning_offsets(wanted).items()}
-    for one in wanted:
-        consumer.seek(one, at[one])
+def _to_the_end(consumer: KafkaConsumer, at: dict[TopicPartition, int],
+                ends: Mapping[TopicPartition, int], timeout_s: float) -> Iterator[Record]:
+    """From the offsets `at` to those of `ends`."""
+    for one, offset in at.items():
+        consumer.seek(one, offset)
     deadline = time.monotonic() + timeout_s
-    while behind := [one for one in wanted if at[one] < ends[one]]:
-        consumer.pause(*(one for one in wanted if at[one] >= ends[one]))
+    while behind := [one for one in at if at[one] < ends[one]]:
+        consumer.pause(*(one for one in at if at[one] >= ends[one]))
         for one, records in consumer.poll(_POLL_MS).items():
-            for found in records:
-                if found.offset < ends[one]:
-                    yield Record(found.partition, found.offset, found.timestamp, found.key,
-                                 found.value, tuple(found.headers))
+            yield from (_record(found) for found in records if found.offset < ends[one])
         # Not the last record says that the end is reached, but the position: behind the records
         # there may be marks of transactions, or holes of compaction.
         now = {one: consumer.position(one, timeout_ms=_POLL_MS) for one in behind}
@@ -261,7 +301,7 @@ def _to_the_end(consumer: KafkaConsumer, topic: str, start: Mapping[int, int],
         elif time.monotonic() > deadline:
             still = ", ".join(f"{one.partition} ({at[one]} of {ends[one]})" for one in behind)
             raise library.KafkaTimeoutError(
-                f"{topic}: nothing came for {timeout_s:g} s from the partitions {still}")
+                f"{behind[0].topic}: nothing came for {timeout_s:g} s from the partitions {still}")
 
 
 class Producer:

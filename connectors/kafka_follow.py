@@ -1,8 +1,8 @@
 """Follows a topic of Kafka as it grows, at positions that the caller keeps; small and blocking.
 
 Every partition is read by this one process: there is no membership of a group and so no hand-over.
-The positions are also committed under a group's name, for those who watch how far it lags, and as
-what is left when the caller's own are lost. Errors are those of `connectors.kafka`.
+The positions may also be committed under a group's name, for those who watch how far it lags, and
+as what is left when the caller's own are lost. Errors are those of `connectors.kafka`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka import errors as library
 
-from connectors.kafka import TIMEOUT_S, LinkError, Record, _opened, _ours
+from connectors.kafka import TIMEOUT_S, LinkError, Record, _opened, _ours, _partitions, _record
 
 POLL_MS = 200        # the longest wait for records, and so for an end
 MOST = 500           # records of a poll
@@ -26,23 +25,21 @@ _BYTES = 8 << 20     # of a partition's fetch; one larger record still comes
 class Follower:
     """All partitions of a topic; a context. Every method blocks and raises KafkaError.
 
-    An offset is that of the next record to read. `seek` first; `poll` again and again.
+    An offset is that of the next record to read. `seek` first; `poll` again and again. Without a
+    `group` nothing can be committed.
     """
 
-    def __init__(self, settings: Mapping[str, Any], topic: str, group: str,
+    def __init__(self, settings: Mapping[str, Any], topic: str, group: str | None = None,
                  timeout_s: float = TIMEOUT_S) -> None:
         self._settings, self._topic = settings, topic
         self._client = _opened(
-            KafkaConsumer, settings, timeout_s, group_id=group, client_id=group,
+            KafkaConsumer, settings, timeout_s, group_id=group, client_id=group or "tocsin",
             enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed",
             max_partition_fetch_bytes=_BYTES, max_poll_records=MOST, fetch_max_wait_ms=POLL_MS,
             reconnect_backoff_max_ms=RECONNECT_MS)
         try:
             with _ours(settings):
-                found = self._client.partitions_for_topic(topic)
-                if not found:
-                    raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}")  # noqa: TRY301 - as the library's own are told
-                self._all = [TopicPartition(topic, partition) for partition in sorted(found)]
+                self._all = _partitions(self._client, topic)
                 self._client.assign(self._all)
         except BaseException:
             self._client.close(autocommit=False, timeout_ms=0)
@@ -86,14 +83,11 @@ class Follower:
             for one in self._all:
                 self._client.seek(one, offsets[one.partition])
 
-    def poll(self) -> list[Record]:
-        """The next records, each partition in order; after `POLL_MS` without any none."""
+    def poll(self, wait_ms: int = POLL_MS) -> list[Record]:
+        """The next records, each partition in order; after `wait_ms` without any none."""
         with _ours(self._settings):
-            found = self._client.poll(POLL_MS)
-        return [
-            Record(one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
-            for records in found.values() for one in records
-        ]  # fmt: skip
+            found = self._client.poll(min(wait_ms, POLL_MS))
+        return [_record(one) for records in found.values() for one in records]
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Tells the group's offsets; without an answer they are told with the next ones."""

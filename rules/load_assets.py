@@ -60,7 +60,8 @@ class AssetReader:
 
 
 def read_inventory(path: str | Path, pack: Pack) -> tuple[tuple[Asset, ...], tuple[Problem, ...]]:
-    """The assets of an inventory file (`.csv`, else YAML); no assets if any problem is an error."""
+    """The assets of an inventory file (`.csv`, `.jsonl` with an asset a line, else YAML, of which
+    JSON is a part); no assets if any problem is an error."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -73,7 +74,8 @@ def inventory(path: str, data: bytes, pack: Pack) -> tuple[tuple[Asset, ...], tu
     """As `read_inventory`, from the content; pure."""
     problems = Problems()
     reader = AssetReader(pack)
-    rows = _csv_rows if path.lower().endswith(".csv") else _yaml_rows
+    form = Path(path).suffix.lower()
+    rows = {".csv": _csv_rows, ".jsonl": _jsonl_rows}.get(form, _yaml_rows)
     assets: dict[str, Asset] = {}
     lines: dict[str, Pos] = {}
     for key, cls, attributes, overrides in rows(path, data, problems):
@@ -104,6 +106,12 @@ def _yaml_rows(path: str, data: bytes, problems: Problems) -> Iterator[Row]:
         if doc is not None:
             yield (doc.id, doc.cls, _placed(doc, "attributes", doc.attributes),
                    _placed(doc, OVERRIDES, doc.overrides))
+
+
+def _jsonl_rows(path: str, data: bytes, problems: Problems) -> Iterator[Row]:
+    """Lines of JSON, as items of a list in YAML; so columns count from the second on."""
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return _yaml_rows(path, b"\n".join(b"- " + x if x.strip() else b"" for x in lines), problems)
 
 
 def _placed(doc: AssetDoc, section: str, values: dict[str, Scalar]) -> Placed:

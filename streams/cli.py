@@ -14,6 +14,7 @@ import typer
 from rules.model import SEVERITY_NAMES
 from streams import (
     cli_alarms,
+    cli_assets,
     cli_doctor,
     cli_kpi,
     cli_ledger,
@@ -50,7 +51,9 @@ app = typer.Typer(
 )
 app.add_typer(cli_rules.app, name="rules")
 cli_rules.app.command("activate")(cli_alarms.activate)
+cli_rules.app.command("active")(cli_alarms.active)
 app.add_typer(cli_alarms.app, name="alarms")
+app.add_typer(cli_assets.app, name="assets")
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_refused.app, name="refused")
 app.add_typer(cli_topics.app, name="topics")

@@ -1,4 +1,5 @@
-"""`tocsin alarms …`: the alarms of a running `tocsin run`, and what people order about them.
+"""`tocsin alarms …`: the alarms of a running `tocsin run`, or of a deployment on Kafka, and what
+people order about them.
 
 Exit codes as everywhere: 1 also when any order was refused; each refusal is told on stderr.
 """
@@ -13,18 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams import cli_alarms_orders
-from streams.cli_alarms_options import (
-    OLD_MS,
-    Alarms,
-    By,
-    Filters,
-    Where,
-    author,
-    old,
-    warn,
-)
+from streams.cli_alarms_options import Alarms, By, Filters, Where, amiss, author, warn
 from streams.cli_common import FAILED, JsonOption, RulePaths, fail, loaded, say, say_json
 from streams.cli_options import spread_out
+from streams.cli_settings import KafkaOption, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -86,20 +79,23 @@ def keep_showing(
     from rich.live import Live  # noqa: PLC0415 - start-up
     from rich.text import Text as Rich  # noqa: PLC0415 - start-up
 
-    from streams.run.client import Client, ClientError  # noqa: PLC0415 - start-up
+    from streams.run.client import ClientError  # noqa: PLC0415 - start-up
 
     shown: RenderableType = ""
+    # A process may have been started anew since, but a deployment is the same one, and its client
+    # has read most of the list before.
+    site = where.deployment() if where.kafka is not None else None
     with Live(console=console, screen=True, auto_refresh=False) as live:
         try:
             while True:
                 try:
-                    listing = Client.of(where.ledger).listing()
+                    listing = (site or where.reach()).listing()
                     sheet = _sheet(listing, where)
                     shown = Group(
                         Rich(sheet.at(listing.now_ms), style="bold"),
                         sheet.table(_chosen(listing, filters), console.width),
                     )
-                    wrong = old(listing.age_ms) if listing.age_ms > OLD_MS else ""
+                    wrong = amiss(listing)
                 except ClientError as error:
                     wrong = f"what is below is old: {error}"
                 warning = [Rich(wrong, style="bold white on red")] if wrong else []
@@ -146,17 +142,31 @@ def show(alarms: Alarms = None, *, where: Where, as_json: JsonOption = False) ->
 
 
 @spread_out
-def activate(paths: RulePaths, *, where: Where, by: By, as_json: JsonOption = False) -> None:
-    """Have these rules take effect in a running `tocsin run`, in place of those it has."""
+def activate(
+    paths: RulePaths,
+    *,
+    where: Where,
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why; kept with the order. With --kafka.")] = "",
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Only record what they would raise. With --kafka.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have these rules take effect in a running site, in place of those it has."""
     from rules.load import named  # noqa: PLC0415 - start-up
     from streams.run.client import ClientError  # noqa: PLC0415 - start-up
 
     author(by)
+    if where.kafka is None and (reason or shadow):
+        raise typer.BadParameter("--reason and --shadow go with --kafka")
     texts = loaded(paths).sources
-    client = where.client()
+    files = [(named(Path(path), paths), text) for path, text in texts.items()]
     try:
-        files = [(named(Path(path), paths), text) for path, text in texts.items()]
-        result = client.activate(files, by)
+        if where.kafka is not None:
+            result = where.deployment().activate(files, by, reason=reason, shadow=shadow)
+        else:
+            result = where.client().activate(files, by)
     except ClientError as error:
         raise fail(str(error)) from None
     if as_json:
@@ -168,7 +178,33 @@ def activate(paths: RulePaths, *, where: Where, by: By, as_json: JsonOption = Fa
 
 
 def _tell_activated(result: Result) -> None:
-    say(f"activated{': pack ' if result.get('pack') else ''}{result.get('pack') or ''}")
+    shadow = ", in shadow" if result.get("shadow") else ""
+    say(f"activated{': pack ' if result.get('pack') else ''}{result.get('pack') or ''}{shadow}")
     for key, said in (("anew", "starts anew"), ("gone", "ended")):
         names = result.get(key) or ()
         say(f"{said}: {', '.join(names) or 'nothing'}")
+
+
+def active(*, kafka: KafkaOption = None, as_json: JsonOption = False) -> None:
+    """Which rules were activated last on Kafka, by whom, and why."""
+    from streams.render import rfc3339  # noqa: PLC0415 - start-up
+    from streams.run.client import ClientError  # noqa: PLC0415 - start-up
+    from streams.run.site_kafka import active_of, pack_of  # noqa: PLC0415 - start-up
+
+    settings = settings_of(kafka).kafka
+    try:
+        found = active_of(settings)
+        files = pack_of(settings, found.active.pack).files if found is not None else []
+    except ClientError as error:
+        raise fail(str(error)) from None
+    if found is None:
+        raise fail("no rules were ever activated; `tocsin rules activate` does it")
+    one, time = found.active, rfc3339(found.t_ms)
+    if as_json:
+        say_json({"pack": one.pack, "by": one.by, "reason": one.reason, "request": one.request,
+                  "shadow": one.shadow, "t_ms": found.t_ms, "time": time,
+                  "files": [path for path, _ in files]})  # fmt: skip
+        return
+    say(f"pack {one.pack}{', in shadow' if one.shadow else ''}")
+    say(f"since {time}, by {one.by}{': ' + one.reason if one.reason else ''}")
+    say("\n".join(path for path, _ in files))

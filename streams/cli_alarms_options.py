@@ -1,4 +1,4 @@
-"""What the commands of `tocsin alarms` take: which process, which alarms, who orders and why."""
+"""What the commands of `tocsin alarms` take: which site, which alarms, who orders and why."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import typer
 from rules.model import SEVERITIES
 from streams.alarms import Word
 from streams.cli_common import JsonOption, Language, LanguageOption, fail
+from streams.cli_settings import settings_of
 
 if TYPE_CHECKING:
     from streams.run.client import Client, Listing, Row
+    from streams.run.client_kafka import KafkaClient
 
 OLD_MS = 5_000       # what the run said longer ago than this is marked as old
 
@@ -39,32 +41,58 @@ def _words(given: list[str]) -> list[str]:
     return words
 
 
+LEDGER = Path("tocsin-data")
+
+
 @dataclass(frozen=True)
 class Where:
-    """Which process is meant."""
+    """Which site is meant: a running process, or a deployment on Kafka."""
 
-    ledger: Annotated[Path, typer.Option(help="The folder of its ledger.")] = Path("tocsin-data")
+    ledger: Annotated[Path, typer.Option(help="The folder of its ledger.")] = LEDGER
+    kafka: Annotated[
+        Path | None,
+        typer.Option(metavar="SETTINGS", help="The settings of a deployment on Kafka, instead."),
+    ] = None
     lang: LanguageOption = Language.EN
 
-    def client(self) -> Client:
-        """The process. Without one, that is told and the command ends with 1."""
-        from streams.run.client import Client, ClientError  # noqa: PLC0415 - start-up
+    def __post_init__(self) -> None:
+        """One site, not two. Raises BadParameter."""
+        if self.kafka is not None and self.ledger != LEDGER:
+            raise typer.BadParameter("--ledger and --kafka name two sites; give one")
+
+    def reach(self) -> Client | KafkaClient:
+        """The site. Raises ClientError without a process; wrong settings end the command."""
+        if self.kafka is not None:
+            return self.deployment()
+        from streams.run.client import Client  # noqa: PLC0415 - start-up
+
+        return Client.of(self.ledger)
+
+    def deployment(self) -> KafkaClient:
+        """The deployment on Kafka, which has been named."""
+        from streams.run.client_kafka import KafkaClient  # noqa: PLC0415 - start-up
+
+        return KafkaClient(settings_of(self.kafka).kafka)
+
+    def client(self) -> Client | KafkaClient:
+        """As `reach`. Without a process, that is told and the command ends with 1."""
+        from streams.run.client import ClientError  # noqa: PLC0415 - start-up
 
         try:
-            return Client.of(self.ledger)
+            return self.reach()
         except ClientError as error:
             raise fail(str(error)) from None
 
-    def listing(self, client: Client) -> Listing:
-        """Its list, with a warning when that is old."""
+    def listing(self, client: Client | KafkaClient) -> Listing:
+        """Its list, with a warning when that is old or not whole."""
         from streams.run.client import ClientError  # noqa: PLC0415 - start-up
 
         try:
             found = client.listing()
         except ClientError as error:
             raise fail(str(error)) from None
-        if found.age_ms > OLD_MS:
-            warn(old(found.age_ms))
+        if wrong := amiss(found):
+            warn(wrong)
         return found
 
 
@@ -142,9 +170,12 @@ Alarms = Annotated[
 ]  # fmt: skip
 
 
-def old(age_ms: int) -> str:
-    """What is said of a list that is old."""
-    return f"the run has said nothing for {age_ms / 1000:.0f} s; what is shown is as old"
+def amiss(listing: Listing) -> str:
+    """What is said of a list that is old or not whole; else nothing."""
+    if listing.age_ms > OLD_MS:
+        return (f"the run has said nothing for {listing.age_ms / 1000:.0f} s; what is shown is as "
+                "old")  # fmt: skip
+    return listing.warning
 
 
 def warn(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The option `--settings` of the commands that use brokers."""
+"""The options `--settings` and `--kafka` of the commands that use brokers."""
 
 from __future__ import annotations
 

@@ -67,12 +67,14 @@ class _Address(BaseModel):
 
 @dataclass(frozen=True)
 class Listing:
-    """The alarms at an instant of the plant's time. `age_ms`: how long ago the run said so."""
+    """The alarms at an instant of the plant's time. `age_ms`: how long ago the run said so;
+    `warning`: what is missing in it."""
 
     now_ms: int
     age_ms: int
     zone: str
     rows: list[Row]
+    warning: str = ""
 
 
 @dataclass(frozen=True)

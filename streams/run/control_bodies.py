@@ -109,7 +109,7 @@ def _relative(path: str) -> str:
 
 _Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_one_line)]
 _Name = Annotated[str, Field(max_length=256), AfterValidator(_one_line)]
-_Long = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_many_lines)]
+LongText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_many_lines)]
 _Path = Annotated[
     str, Field(min_length=1, max_length=500), AfterValidator(_one_line), AfterValidator(_relative)
 ]
@@ -132,12 +132,12 @@ class CommandBody(_Body):
     rule: _Name = ""
     asset: _Name = ""
     group: bool = False
-    reason: _Long = ""
+    reason: LongText = ""
     against: Annotated[int | None, Field(ge=-1, lt=2**53)] = None
     duration_ms: Annotated[int | None, Field(gt=0, le=MAX_MS)] = None
     once: bool = False
     step: _Name = ""
-    fields: Annotated[dict[_Id, _Long], Field(max_length=MAX_FIELDS)] = {}
+    fields: Annotated[dict[_Id, LongText], Field(max_length=MAX_FIELDS)] = {}
     signal: _Name = ""
     value: Annotated[bool | _Number | _Word | None, Field(union_mode="left_to_right")] = None
 

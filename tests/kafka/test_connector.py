@@ -12,7 +12,15 @@ import pytest
 from kafka import KafkaProducer
 
 from connectors import kafka
-from connectors.kafka import Admin, KafkaError, LinkError, Producer, RefusedError, read_all
+from connectors.kafka import (
+    Admin,
+    KafkaError,
+    LinkError,
+    Producer,
+    RefusedError,
+    partition_of,
+    read_all,
+)
 from tests.kafka.broker import SCRIPT, Broker, asked
 
 
@@ -49,6 +57,20 @@ def test_all_that_was_sent_is_read_each_partition_in_order(
     sizes = [sum(one.partition == p for one in records) for p in range(3)]
     rest = list(read_all(client, topic, start={0: 10, 1: sizes[1], 2: sizes[2] - 1}))
     assert len(rest) == sizes[0] - 10 + 1
+    assert [one.offset for one in read_all(client, topic, newest=2, start={1: sizes[1]})] == [
+        sizes[0] - 2, sizes[0] - 1, sizes[2] - 2, sizes[2] - 1]
+    assert {one.partition for one in records if one.key == b"k7"} == {partition_of(b"k7", 3)}
+
+
+def test_records_are_read_from_a_time_on(client: dict[str, object], topic: str) -> None:
+    with Producer(client) as producer:
+        for i in range(3):
+            producer.send(topic, b"%d" % i, partition=i % 2)
+            producer.flush()
+    stamps = {one.value: one.t_ms for one in read_all(client, topic)}
+    for since in (1, stamps[b"0"], stamps[b"1"] + 1, stamps[b"2"], stamps[b"2"] + 60_000):
+        found = {one.value for one in read_all(client, topic, since_ms=since)}
+        assert found == {value for value, t_ms in stamps.items() if t_ms >= since}
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "snappy", "lz4", "zstd"])
