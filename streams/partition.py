@@ -36,7 +36,7 @@ from streams.reasons import Reason
 from streams.render import rfc3339
 from streams.share import Share
 
-Driver = Literal["begin", "readings", "commands", "group-feed", "tick", "late", "rules"]
+Driver = Literal["begin", "readings", "commands", "group-feed", "tick", "late", "rules", "assets"]
 
 #: Not worth keeping: known to be no good, or of no use by design. They are counted.
 EXPECTED = frozenset({Reason.BAD_QUALITY, Reason.HISTORICAL, Reason.UNKNOWN_EVENT})
@@ -260,6 +260,21 @@ class Partition(Duty):
         self._gather(beat)
         return beat
 
+    def assets(
+        self, put: Sequence[Asset], gone: Sequence[str], by: str, request: str, t: int
+    ) -> Beat:
+        """The inventory changes at `t`, see `Duty.stock`. Raises AssetError."""
+        beat = Beat()
+        self._tidy()
+        self._beat = "assets", 0
+        known = any(self.site.class_of(asset.id) is not None for asset in put)
+        contents = self.stock(put, gone, by, request, t)
+        self.cut_whole |= known or bool(gone)
+        beat.contents += [self._placed(one) for one in contents]
+        self._seen(contents)
+        self._gather(beat)
+        return beat
+
     # What comes of them -----------------------------------------------------------------------
 
     def _say(self, beat: Beat, changes: list[Change]) -> None:
@@ -308,8 +323,10 @@ class Partition(Duty):
         arrival = np.array([record.timestamp for record in records], np.int64)[batch.position]
         ahead = self._ahead[self.site.engine.assets.cls[batch.asset]]
         good = batch.t <= arrival + ahead
-        for i in np.nonzero(~good)[0].tolist():
-            self.counts[Reason.FUTURE.value] += 1
+        bad = np.nonzero(~good)[0]
+        self.counts[Reason.FUTURE.value] += len(bad)
+        _, first = np.unique(batch.position[bad], return_index=True)    # a record once
+        for i in bad[first].tolist():
             asset = self.site.assets[int(batch.asset[i])]
             detail = f"{int(batch.t[i] - arrival[i]):,} ms ahead of its arrival"
             offset = records[int(batch.position[i])].offset

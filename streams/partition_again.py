@@ -184,5 +184,10 @@ def _driven(
         case "rules":
             edition = editions[content["pack"]]
             return partition.rules(edition, content["by"], content["request"], content["t_ms"])
+        case "assets":
+            put = [Asset(x["id"], x["class"], x["attributes"], x["overrides"])
+                   for x in content["assets"]]
+            return partition.assets(
+                put, content["removed"], content["by"], content["request"], content["t_ms"])
         case other:
             raise DivergedError(content["n"], "no beat at all", f"a beat {other!r}")

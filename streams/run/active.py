@@ -6,36 +6,16 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from streams.duty import Edition, EditionError
 from streams.run.logs import Logs
+from streams.run.topic_bodies import MAX_ASSET, MAX_PACK, BodyError, Pack, read
+from streams.run.topic_bodies import Active as Said
 
 log = logging.getLogger(__name__)
 
 SHADOW = "+shadow"      # after the name of an edition: people are told of none of its alarms
-
-
-class _Files(BaseModel):
-    """The value of a pack."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    files: list[tuple[str, str]]
-
-
-class _Active(BaseModel):
-    """The value of `active`."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    pack: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-    by: Annotated[str, Field(max_length=200)] = ""
-    reason: Annotated[str, Field(max_length=2000)] = ""
-    request: Annotated[str, Field(max_length=200)] = ""
-    shadow: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,10 +65,10 @@ class Editions(Mapping[str, Edition]):
 
 def _edition(name: str, value: bytes) -> Edition:
     try:
-        files = _Files.model_validate_json(value).files
-    except ValidationError as error:
+        pack = read(value, Pack, MAX_PACK)
+    except BodyError as error:
         raise EditionError(f"pack {name}: not as a pack is written: {error}") from None
-    edition = Edition.of([(path, text.encode()) for path, text in files])
+    edition = Edition.of(pack.texts)
     if edition.name != name:
         raise EditionError(f"pack {name}: its texts are those of {edition.name}")
     return edition
@@ -125,10 +105,10 @@ class Active:
     def _activate(self, value: bytes) -> None:
         """Takes over what is said to be active; what cannot be used leaves all as it was."""
         try:
-            said = _Active.model_validate_json(value)
+            said = read(value, Said, MAX_ASSET)
             name = said.pack + (SHADOW if said.shadow else "")
             edition = self.editions[name]
-        except (ValidationError, EditionError, KeyError) as error:
+        except (BodyError, EditionError, KeyError) as error:
             log.warning("%s: what is to be active cannot be used: %s", self._topic, error)
             return
         self.now = Activated(edition, said.by, said.request)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rules.model import Asset
 from rules.records import Command
 from streams.alarms import alarm_id
 from streams.contents import Content
@@ -88,6 +89,7 @@ class Held:
     _unsaved: dict[str, bytes] = field(default_factory=dict)    # parts cut and not yet safe
     _offsets: dict[int, int] = field(default_factory=dict)      # record of the ledger -> offset
 
+    stocked: int = -1                       # the revision of the inventory that it has
     diverged: str = ""                      # played again, it said something else than before
 
     def __post_init__(self) -> None:
@@ -164,6 +166,11 @@ class Held:
         t = max(self.partition.clock + 1, self.pace.look())
         await self.perform(self.partition.rules(edition, by, request, t))
 
+    async def assets(self, put: Sequence[Asset], gone: Sequence[str]) -> None:
+        """The inventory changes now. Raises AssetError, having changed nothing."""
+        t = max(self.partition.clock + 1, self.pace.look())
+        await self.perform(self.partition.assets(put, gone, "assets", "", t))
+
     def _came(self, topic: str, records: Sequence[Arrived]) -> None:
         one = self.pace.inputs[topic]
         one.done = records[-1].offset + 1
@@ -228,8 +235,8 @@ class Held:
 
     def _row(self, alarm: str, row: Row) -> None:
         body = canonical({**row, "partition": self.number})
-        headers = envelope(self.source, "alarm", f"{alarm}-{row['seq']}", self.partition.at.clock,
-                           row["asset"])
+        headers = envelope(self.source, "alarm", f"{alarm}-{self.partition.chain.n}",
+                           self.partition.at.clock, row["asset"])
         self._put("alarms", alarm.encode(), body, headers)
 
     def _put(self, topic: str, key: bytes | None, value: bytes | None,

@@ -23,6 +23,7 @@ from streams.run.fetching import TP, PartitionBatch, Record
 from streams.run.held import INPUTS, Cut, Held, Names, Waiting
 from streams.run.logs import LogError
 from streams.run.outgoing import Outgoing
+from streams.run.stock import Stock
 from streams.run.taking import Taking
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,12 @@ class Keeper:
 
     def __init__(
         self, names: Names, total: int, of: Callable[[str], int], taking: Taking, out: Outgoing,
-        active: Active, skew: Skew,
+        active: Active, stock: Stock, skew: Skew,
     ) -> None:
         """`of` gives the partition of a key, of `total`."""
         self._names, self._total, self._of = names, total, of
-        self._taking, self._out, self._active, self._skew = taking, out, active, skew
+        self._taking, self._out, self._skew = taking, out, skew
+        self._active, self._stock = active, stock
         self._saving = asyncio.Lock()
         self._durable: dict[TP, int] = {}
         self.held: dict[int, Held] = {}
@@ -191,10 +193,15 @@ class Keeper:
         await held.release()
 
     async def _follow(self, held: Held) -> None:
-        """Other rules are active now."""
+        """Other rules are active now, or the inventory is another."""
         now = self._active.now
         if now is not None and held.partition.edition.name != now.edition.name:
             await held.rules(now.edition, now.by, now.request)
+            held.stocked = -1
+        if held.stocked != self._stock.revision:
+            held.stocked = self._stock.revision
+            for change in self._stock.changes(held.partition):
+                await held.assets(change.put, change.gone)
 
     async def snapshots(self, turn: Turn) -> None:
         """Snaps what changed, for ever."""
@@ -224,13 +231,14 @@ class Keeper:
                 self._durable[TP(self._names.of(topic), held.number)] = at
 
     async def follow(self) -> None:
-        """Looks which rules are active, for ever."""
+        """Looks which rules are active, and what the inventory is, for ever."""
         while True:
             await asyncio.sleep(FOLLOW_S)
             try:
+                await self._stock.follow()
                 if await self._active.follow() and self._active.now is not None:
                     log.info("rules %s are active", self._active.now.edition.name)
             except LogError as error:
-                log.warning("the rules cannot be read now: %s", error)
+                log.warning("rules and inventory cannot be read now: %s", error)
 
 

@@ -35,7 +35,7 @@ class Setup:
     chunk: int = CHUNK                  # records of a batch
     fetched: int = 8 * CHUNK            # records of a fetch: bounds the time others wait for it
     partition_bytes: int = MIB          # of a fetch; larger records still come, one by one
-    message_bytes: int = MIB            # largest message that is sent (the brokers' limit)
+    message_bytes: int = 4 * MIB        # largest message that is sent, before it is packed
     wait_ms: int = 50                   # the broker waits so long for records of idle partitions
     linger_ms: int = 0
     compression: str | None = None

@@ -23,6 +23,7 @@ from streams.run.held import INPUTS, Names
 from streams.run.keeper import Keeper
 from streams.run.logs import LogError, Logs
 from streams.run.outgoing import Outgoing, SendError
+from streams.run.stock import Stock
 from streams.run.taking import Taking, TakingError
 from streams.run.transport import GroupDiedError, app_of, consumer, producer, run, signalled
 from streams.run.transport_faust import App
@@ -113,7 +114,10 @@ class Worker:
         sender = _Sender()
         out = Outgoing(sender, sender.live, self._safe)
         taking = Taking(self.names, logs, out, active, self.settings.site.zone)
-        self.keeper = Keeper(self.names, total, placed(total), taking, out, active, self.skew)
+        of = placed(total)
+        stock = Stock(logs, self.names.of("assets"), of)
+        await stock.follow()
+        self.keeper = Keeper(self.names, total, of, taking, out, active, stock, self.skew)
         handlers = dict(zip(setup.topics, (
             self.keeper.readings, self.keeper.commands, self.keeper.feed), strict=True))
         app = app_of(setup, self.keeper, handlers, self)
