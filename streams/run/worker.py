@@ -109,6 +109,8 @@ class Worker:
         setup = Setup(
             group=f"{kafka.prefix}-worker", client=kafka.client(),
             topics=tuple(self.names.of(topic) for topic in INPUTS), compression="lz4",
+            session_s=self.settings.worker.session_s,
+            heartbeat_s=self.settings.worker.heartbeat_s,
         )  # fmt: skip
         sender = _Sender()
         out = Outgoing(sender, sender.live, self._safe)
