@@ -111,6 +111,7 @@ class Fleet:
         with Admin(self.kafka.client()) as admin:
             for one in plan(self.kafka.prefix, self.kafka.partitions, self.kafka.replication):
                 admin.create(one.name, one.partitions, one.replication, one.config)
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
         self.settings = self.folder / "tocsin.yaml"
         self.settings.write_text(json.dumps({
             "kafka": {"brokers": list(self.kafka.brokers), "prefix": self.kafka.prefix,
@@ -317,13 +318,13 @@ class Fleet:
 async def fleet(kafka: Kafka, folder: Path, seed: int, *, assets: int, rate: float,
                 counting: Callable[[str], None] = lambda _: None) -> AsyncIterator[Fleet]:
     """A fleet with two workers at work; gone at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
     one = Fleet(kafka, folder, random.Random(seed), assets, rate, counting=counting)
     await one.begin()
     try:
         await one.activate(pack(), "first")
         one.start()
         one.start()
+        await one.until(lambda: all(x.takeovers() for x in one.workers), "two workers at work")
         yield one
     finally:
         await one.end()

@@ -93,7 +93,7 @@ def undisturbed(
     last = max(x.timestamp for records in topics.readings.values() for x in records)
     for p in range(PARTITIONS):
         place = Place(p, PARTITIONS, fleet.of)
-        part = begun(found[p][0][1], {edition.name: edition}, place)
+        part = begun(found[p][0][1], edition, place)
         first = found[p][0][1]
         contents = part.opened(first["by"], first["request"]).contents
         lates = [x["position"] for _, x in found[p] if x["type"] == "tick"]
@@ -103,11 +103,10 @@ def undisturbed(
             for at, said in beat.facts:
                 told[at].append(said)
         made.append((part, contents))
-    for p, (part, contents) in enumerate(made):
+    for p, (part, _) in enumerate(made):
         marks = [Mark(q, last + LATER_MS) for q in range(PARTITIONS)]
-        beats = [part.feed(list(_records([*told[p], *marks]))), part.tick(last + 2 * LATER_MS)]
-        for beat in beats:
-            contents += beat.contents
+        made[p][1].extend(part.feed(list(_records([*told[p], *marks]))).contents)
+        made[p][1].extend(part.tick(last + 2 * LATER_MS).contents)
     return made
 
 
@@ -172,10 +171,10 @@ def wrong_list(topics: Topics, parts: Iterable[Partition]) -> list[str]:
         want = {row["alarm"]: canonical({**row, "partition": number})
                 for row in rows(part.alarms, part.contents)}
         have = shown[number]
-        for alarm in sorted(want.keys() | have.keys()):
-            if want.get(alarm) != have.get(alarm):
-                wrong.append(f"alarms {number}: {alarm} is {have.get(alarm)!r}, "
-                             f"expected {want.get(alarm)!r}")
+        wrong += [
+            f"alarms {number}: {alarm} is {have.get(alarm)!r}, expected {want.get(alarm)!r}"
+            for alarm in sorted(want.keys() | have.keys()) if want.get(alarm) != have.get(alarm)
+        ]
     return wrong
 
 
@@ -224,7 +223,7 @@ def replayed(
     """Each partition, its whole ledger played again. Raises DivergedError."""
     made = []
     for p, ledger in found.items():
-        part = begun(ledger[0][1], editions, Place(p, PARTITIONS, fleet.of))
+        part = begun(ledger[0][1], editions[ledger[0][1]["pack"]], Place(p, PARTITIONS, fleet.of))
         inputs = {"readings": topics.readings[p], "commands": topics.commands[p],
                   "group-feed": topics.feed[p]}
         more: list[Record] = []
