@@ -133,18 +133,18 @@ class Pumps:
                     other.hot_until = t + 4_000
             yield from self._says(pump, t)
             wait = self._chance.uniform(0.5, 1.5) * self._every
-            if self._chance.random() < 0.02 * self._every / 1000:
+            if self._chance.random() < 0.1 * self._every / 1000:
                 wait = self._chance.uniform(1_000, 6_000)       # stale, silent
             heappush(self._due, (t + max(1, round(wait)), n))
 
     def _says(self, pump: _Pump, t: int) -> Iterator[Sent]:
         chance = self._chance
         self.sent += 1
-        if chance.random() < 0.03 * self._every / 1000:
+        if chance.random() < 0.1 * self._every / 1000:
             pump.hot_until = t + chance.randrange(500, 6_000)
         temp = round(chance.uniform(*(HOT if t < pump.hot_until else CALM)), 1)
         values: dict[str, object] = {"temp": temp}
-        if chance.random() < 0.02 * self._every / 1000:
+        if chance.random() < 0.1 * self._every / 1000:
             values["code"] = code = chance.choice([1, 2])
             if code == 1:
                 self.trips.add((pump.name, t))
