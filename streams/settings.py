@@ -216,11 +216,30 @@ class Site(Section):
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
 
 
+class Worker(Section):
+    """How a worker belongs to its fleet.
+
+    `session_s`: without a word of a worker for so long, others take its partitions over; a broker
+    has bounds of its own (group.min.session.timeout.ms, 6 s unless it is told otherwise).
+    """
+
+    session_s: Annotated[float, Field(ge=1, le=300)] = 6.0
+    heartbeat_s: Annotated[float, Field(ge=0.1, le=100)] = 1.0
+
+    @model_validator(mode="after")
+    def _often(self) -> Worker:
+        if 3 * self.heartbeat_s > self.session_s:
+            raise refused(f"heartbeat_s {self.heartbeat_s:g} with session_s {self.session_s:g}",
+                          "a third of the session at most: one lost word is no absence")
+        return self
+
+
 class Settings(Section):
     """All settings."""
 
     kafka: Kafka = Kafka()
     site: Site = Site()
+    worker: Worker = Worker()
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:

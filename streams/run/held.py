@@ -6,6 +6,7 @@ that holds it, and that is written only once all that was sent before is safe.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,7 @@ class Held:
     saved: tuple[int, int, int, int] | None = None      # offsets, record: of the newest snapshot
     pace: Pace = field(init=False)
     _later: deque[tuple[int, _Message]] = field(default_factory=deque)
+    _releasing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _safe: int = 0                          # the last record of the ledger that is
     _unsaved: dict[str, bytes] = field(default_factory=dict)    # parts cut and not yet safe
     _offsets: dict[int, int] = field(default_factory=dict)      # record of the ledger -> offset
@@ -249,8 +251,9 @@ class Held:
 
     async def release(self) -> None:
         """Sends what follows from records that are safe. Raises SendError."""
-        while self._later and self._later[0][0] <= self._safe:
-            await self.out.put(*self._later.popleft()[1])
+        async with self._releasing:     # a snapshot is saved beside the handlers
+            while self._later and self._later[0][0] <= self._safe:
+                await self.out.put(*self._later.popleft()[1])
 
     async def refuse(self, unused: Sequence[Unused], topic: str,
                      records: Sequence[Arrived]) -> None:

@@ -94,6 +94,7 @@ class Thread(driver.AIOKafkaConsumerThread):
 
     @Service.task
     async def _beats(self) -> None:
+        self.app.lease.begin()
         while not self.should_stop:
             if not self.app.lease.beat() and self._consumer is not None:
                 log.warning("this process was stopped for longer than a session: it joins anew")

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 STATUS_S = 60.0
 WAIT_S = 1.0            # between looks for topics and rules
+COMPILED_S = 10.0       # what is compiled already is ready sooner
 CACHED = 1 << 18        # keys whose partition is remembered
 
 
@@ -106,10 +107,13 @@ class Worker:
                                   f"set kafka.partitions as `tocsin topics check` says")
 
     async def _work(self, logs: Logs, active: Active, stopping: asyncio.Event) -> None:
+        _warm()
         kafka, total = self.settings.kafka, self.settings.kafka.partitions
         setup = Setup(
             group=f"{kafka.prefix}-worker", client=kafka.client(),
             topics=tuple(self.names.of(topic) for topic in INPUTS), compression="lz4",
+            session_s=self.settings.worker.session_s,
+            heartbeat_s=self.settings.worker.heartbeat_s,
         )  # fmt: skip
         sender = _Sender()
         out = Outgoing(sender, sender.live, self._safe)
@@ -122,7 +126,6 @@ class Worker:
             self.keeper.readings, self.keeper.commands, self.keeper.feed), strict=True))
         app = app_of(setup, self.keeper, handlers, self)
         sender.app = app
-        _warm(active)
         log.info("worker %s of group %s begins, rules %s", self.name, setup.group,
                  active.now.edition.name if active.now else "")
         await run(app, stopping, (
@@ -178,11 +181,12 @@ class _Sender:
         return await producer(self.app).post(topic, at, key, value, headers)  # type: ignore[arg-type]
 
 
-def _warm(active: Active) -> None:
-    """Has the interpreter ready before the group waits for it."""
-    from streams.site import Site  # noqa: PLC0415 - it takes a second to import
 
-    assert active.now is not None
-    site = Site(active.now.edition.pack)
-    site.engine.intake.prepare()
-    site.run_until(0)
+def _warm() -> None:
+    """Has all that is compiled ready before the group waits for it: 1-2 minutes the first time."""
+    from streams.warm import warm_up  # noqa: PLC0415 - it takes a second to import
+
+    begun = time.monotonic()
+    warm_up()
+    if time.monotonic() - begun > COMPILED_S:
+        log.info("the interpreter was compiled in %.0f s, once", time.monotonic() - begun)

@@ -151,6 +151,8 @@ kafka:
     ("kafka: {security: {password_file: lines}}", "of several lines"),
     ("kafka: {security: {password_file: bytes}}", "not UTF-8"),
     ("kafka: {security: {password_file: .}}", "cannot be read"),
+    ("worker: {session_s: 2.5}", "heartbeat_s 1 with session_s 2.5; a third of the session"),
+    ("worker: {session_s: 0}", "greater than or equal to 1"),
     ("x: 1", "1:1: unknown key `x`; known here: kafka"),
     ("kafka: {", "not yaml"),
     ("a: &a [*a]", "unknown anchor"),

@@ -1,0 +1,215 @@
+"""Runs of a disturbed fleet: what is done to it, and what must be true in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from streams.messages import parse
+from tests.chaos import fleet_check as check
+from tests.chaos.fleet import PATIENCE_S, SESSION_S, Fleet, fleet, now_ms
+from tests.chaos.fleet_load import pack
+from tests.kafka.broker import Broker
+
+QUIET_S = 1.0           # no alert for so long …
+AFTER_MS = 7_500        # … after silence: what is raised by then rises within 3 s, shelves end in 4
+ORDERS = ("acknowledge", "comment", "shelve", "unshelve", "reset", "unacknowledge",
+          "out_of_service", "in_service")  # fmt: skip
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a fleet is disturbed, in any order; and how much it has to do meanwhile."""
+
+    kills: int = 0
+    joins: int = 0                  # each with a leave
+    zombies: int = 0
+    brokers: int = 0                # away, by kill -9 and by stop in turn
+    away_s: float = 20.0
+    zombie_s: float = SESSION_S + 1.5
+    pause_s: tuple[float, float] = (0.0, 2.0)
+    orders: int = 0
+    assets: int = 400
+    rate: float = 2_000.0           # readings a second
+    readings: int = 0               # at least
+
+    def deeds(self, chance: random.Random) -> list[str]:
+        """What is done, in which order."""
+        made = [*["kill"] * self.kills, *["join", "leave"] * self.joins,
+                *["zombie"] * self.zombies, *["broker"] * self.brokers]  # fmt: skip
+        chance.shuffle(made)
+        joined = 0
+        for i, deed in enumerate(made):     # nobody leaves before one has joined
+            joined += (deed == "join") - (deed == "leave")
+            if joined < 0:
+                at = made.index("join", i)
+                made[i], made[at] = made[at], made[i]
+                joined += 2
+        return made
+
+
+async def disturb(one: Fleet, broker: Broker, plan: Plan, nodes: int) -> None:
+    """Does what the plan says, each deed once the fleet has recovered from the one before."""
+    away = 0
+    for deed in plan.deeds(one.chance):
+        await one.working()
+        await asyncio.sleep(one.chance.uniform(*plan.pause_s))
+        if deed == "zombie":
+            await one.zombie(plan.zombie_s)
+        elif deed == "broker":
+            away += 1
+            words = ("--node", one.chance.randint(1, nodes)) if nodes > 1 else ()
+            down = broker.kill if away % 2 else broker.stop
+            await one.without(partial(down, *words), broker.start,
+                              f"{'kill' if away % 2 else 'stop'} broker {words}", plan.away_s)
+        else:
+            await getattr(one, deed)()
+    await one.working()
+
+
+async def people(one: Fleet, plan: Plan) -> list[dict[str, Any]]:
+    """Orders about alarms that were just raised, some asked twice; in the middle other rules."""
+    given: list[dict[str, Any]] = []
+    while len(given) < plan.orders:
+        await asyncio.sleep(one.chance.uniform(0.0, 0.1))
+        raised = [x for x in one.heard[-400:] if x["type"] == "alert" and x["kind"] == "raised"]
+        if not raised:
+            continue
+        about = one.chance.choice(raised)
+        body = {"request": f"r{len(given)}", "by": "ana", "command": one.chance.choice(ORDERS),
+                "rule": about["rule"], "asset": about["asset"], "group": about["group"],
+                "reason": f"no. {len(given)}"}
+        if body["command"] == "shelve":
+            body["duration_ms"] = one.chance.randrange(500, 4_000)
+        given.append(body)
+        await one.order(body)
+        if one.chance.random() < 0.2:
+            await one.order(body)
+        if len(given) == plan.orders // 2:
+            await one.activate(pack(85.0), "second")
+    return given
+
+
+# In the end -----------------------------------------------------------------------------------
+
+
+async def quiet(one: Fleet) -> None:
+    """Until all assets are silent, and no alert has come for a while."""
+    await one.until(partial(_silent, one), "all assets are silent")
+    count, since = -1, time.monotonic()
+    begun = since
+    while time.monotonic() - since < QUIET_S:
+        assert time.monotonic() - begun < PATIENCE_S, "it does not become quiet"
+        if len(one.heard) != count:
+            count, since = len(one.heard), time.monotonic()
+        await asyncio.sleep(0.1)
+
+
+def _silent(one: Fleet) -> bool:
+    """Whether all assets are silent, for so long that all that was begun has ended, too."""
+    since = {x["asset"]: x["t_ms"] for x in one.heard if x["type"] == "alert"
+             and x["rule"].endswith("_pump.silent") and x["kind"] in ("raised", "cleared")}
+    return len(since) == one.assets and now_ms() > max(since.values()) + AFTER_MS
+
+
+async def checked(one: Fleet, orders: list[dict[str, Any]]) -> tuple[list[str], str]:
+    """What is wrong, and some figures."""
+    topics = await check.Topics.of(one)
+    ledgers = check.ledgers(topics)
+    wrong = check.sound(ledgers)
+    editions = check.editions()
+    if orders:
+        parts = check.replayed(topics, ledgers, editions, one)
+        wrong += answered(ledgers, orders) + shelves(ledgers)
+    else:
+        name = ledgers[0][0][1]["pack"]
+        made = check.undisturbed(topics, ledgers, editions[name], one)
+        parts = [part for part, _ in made]
+        wrong += check.differences(ledgers, {p: x for p, (_, x) in enumerate(made)})
+        check.replayed(topics, ledgers, editions, one)
+    wrong += check.wrong_list(topics, parts)
+    wrong += check.wrong_by_hand(one, ledgers, hot=not orders)
+    late, waits = check.idle(topics, one.faults)
+    wrong += late
+    refused = {record.key for record in topics.refused[0]}
+    if len(refused) != one.pumps.bad:
+        wrong.append(f"{len(refused)} records refused, {one.pumps.bad} were no good")
+    contents = [x for ledger in ledgers.values() for _, x in ledger]
+    groups = sum(x.get("group", False) is True for x in contents)
+    ticks = sum(x["type"] == "tick" for x in contents)
+    epochs = len({parse(r.headers).epoch for rs in topics.alerts.values() for r in rs})
+    figures = (f"{one.pumps.sent} readings, {len(contents)} records ({groups} of groups, {ticks} "
+               f"late ticks, {one.fenced} fenced) of {epochs} epochs; alert after its instant "
+               f"p50 {waits[len(waits) // 2]} ms, p99 {waits[len(waits) * 99 // 100]} ms, "
+               f"longest {waits[-1]} ms; {len(one.died)} workers ended by themselves")
+    return wrong, figures
+
+
+def answered(ledgers: dict[int, check.Ledger], orders: list[dict[str, Any]]) -> list[str]:
+    """Each order has one answer, the activation one in each partition."""
+    contents = [x for ledger in ledgers.values() for _, x in ledger]
+    answers = Counter(x["request"] for x in contents if x["type"] == "command")
+    wrong = [f"{x['request']} has {answers[x['request']]} answers" for x in orders
+             if answers[x["request"]] != 1]
+    wrong += [f"{x} was never ordered" for x in answers.keys() - {x["request"] for x in orders}]
+    for p, ledger in ledgers.items():
+        made = [x["request"] for _, x in ledger if x["type"] == "activation"]
+        if made != ["first", "second"]:
+            wrong.append(f"partition {p} was activated by {made}")
+    return wrong
+
+
+def shelves(ledgers: dict[int, check.Ledger]) -> list[str]:
+    """Shelves end at their instant, unless they ended before by an order or with the alarm."""
+    wrong = []
+    for ledger in ledgers.values():
+        until: dict[tuple[str, str], int] = {}
+        for _, x in ledger:
+            if x["type"] != "alert":
+                continue
+            key = x["rule"], x["asset"]
+            if x["kind"] == "shelved":
+                until[key] = x["until_ms"]
+            elif x["kind"] == "unshelved":
+                due = until.pop(key, None)
+                timed = x.get("reason") == "its time is over"
+                if due is None or (x["t_ms"] != due if timed else x["t_ms"] > due):
+                    wrong.append(f"{key} unshelved at {x['t_ms']}, its time was {due}")
+        wrong += [f"{key} is shelved for ever" for key in until]
+    return wrong
+
+
+async def run(broker: Broker, prefix: str, folder: Path, seed: int, plan: Plan, nodes: int = 1,
+              say: Say = print) -> list[str]:
+    """A whole run; what is wrong."""
+    kafka = broker.settings(prefix, replication=nodes)
+    begun = time.monotonic()
+
+    def counting(what: str) -> None:
+        say(f"{time.monotonic() - begun:7.1f} s  {what}")
+
+    async with fleet(kafka, folder, seed, assets=plan.assets, rate=plan.rate,
+                     counting=counting) as one:
+        given: list[dict[str, Any]] = []
+        async with one.load():
+            ordering = asyncio.ensure_future(people(one, plan))
+            await disturb(one, broker, plan, nodes)
+            await one.until(lambda: one.pumps.sent >= plan.readings, "enough readings")
+            given = await ordering
+        counting("the load ends")
+        await quiet(one)
+        counting("all is quiet")
+        wrong, figures = await checked(one, given)
+        counting(f"{len(given)} orders, {figures}")
+        if wrong:
+            counting("\n".join(wrong[:20]) + "\n" + one.tail() + "\n" + "\n".join(one.died))
+        return wrong

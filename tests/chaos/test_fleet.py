@@ -1,0 +1,25 @@
+"""The short form of `make chaos ARGS=--fleet`: real workers on a real Kafka, disturbed under load.
+
+TOCSIN_SEED repeats a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.chaos.fleet import environ_seed
+from tests.chaos.fleet_run import Plan, run
+from tests.kafka.broker import cluster
+
+SHORT = Plan(kills=2, joins=1, zombies=1, brokers=1, away_s=2.0, pause_s=(0.0, 0.5), assets=300,
+             rate=1_500)
+ORDERED = Plan(kills=1, orders=60, assets=100, rate=500)
+
+
+def test_a_disturbed_fleet_says_what_an_undisturbed_one_says(tmp_path: Path) -> None:
+    seed = environ_seed()
+    print(f"TOCSIN_SEED={seed}")
+    with cluster(tmp_path / "kafka") as broker:
+        assert asyncio.run(run(broker, "plain", tmp_path / "plain", seed, SHORT)) == []
+        assert asyncio.run(run(broker, "ordered", tmp_path / "ordered", seed, ORDERED)) == []
