@@ -110,13 +110,15 @@ class Partition(Duty):
         site: Share | None = None, programs: Programs | None = None,
     ) -> None:
         site = site or Share(edition.pack, zone, start=start, programs=programs, mine=place.has)
-        super().__init__(edition, zone, site.inventory, start, site)
+        listed = sorted(site.inventory, key=lambda asset: asset.id)   # the hash of it is recorded
+        super().__init__(edition, zone, listed, start, site)
         self.place = place
         self.at = Position(clock=start)
         self.chain = Chain()
         self.counts: Counter[str] = Counter()       # records and values not used, by reason
         self.changed: set[Key] = set()              # points changed since their rows were shown …
         self.cut_points: set[Key] = set()           # … and since they were cut
+        self.cut_whole = False                      # rules took over: assets may be gone
         self.facts_told = 0                         # facts sent, ever
         self.heard: dict[int, int] = {}             # by partition: the last fact taken from it
         self.marks: dict[int, int] = {}             # by partition: how far it is (ms)
@@ -153,6 +155,7 @@ class Partition(Duty):
         """A batch of readings, the next ones of their topic."""
         beat, first = Beat(), records[0].offset
         scanned = self.site.scan([record.value or b"" for record in records])
+        self.site.engine.enrol()      # also those of which nothing can be used: they are cut, too
         batch = self._punctual(scanned, records, beat)
         self._refuse(scanned, records, beat)
         if self._makes_late(batch):
@@ -169,9 +172,9 @@ class Partition(Duty):
         if now <= self.at.clock:
             return beat
         made = self.site.tick(now)
-        self.at.clock, self.clock = now, now - self._lateness - 1
+        self.at.clock, self.clock = now, max(self.clock, now - self._lateness - 1)
         self._beat = "tick", 0
-        changes = self._changes(made) + self.alarms.advance(self.clock, self.groups_to - 1)
+        changes = self._changes(made) + self._clocks()
         self._say(beat, changes)
         if beat.contents:
             self.noted = now
@@ -198,12 +201,23 @@ class Partition(Duty):
                 facts.append(said.fact)
         self.at.feed = records[-1].offset + 1
         self.site.feed(facts)
-        self._say(beat, self._changes(self.site.advance(self.groups_to)))
+        self._say(beat, self._changes(self.site.advance(self.groups_to)) + self._clocks())
         return beat
+
+    def _clocks(self) -> list[Change]:
+        """Runs the clocks of alarms as far as all has come. The same after a tick and facts as after
+        facts and a tick, so that it does not matter in which order they are played again."""
+        return self.alarms.advance(self.clock, self.groups_to - 1)
+
+    def _tidy(self) -> None:
+        """Forgets what is finished, before anybody can ask for it: a partition that is played again
+        has had fewer ticks to do so."""
+        self.alarms.book.tidy(min(self.clock, self.groups_to - 1))
 
     def order(self, command: Command, t: int, after: int) -> tuple[Beat, Content]:
         """An operator's order at `t`, the record before the offset `after`; with its result."""
         beat = Beat()
+        self._tidy()
         self.at.commands = after
         self._beat = "commands", after - 1
         answer, contents = self.command(command, t)
@@ -222,9 +236,11 @@ class Partition(Duty):
     def rules(self, edition: Edition, by: str, request: str, t: int) -> Beat:
         """An edited pack takes over at `t`."""
         beat = Beat()
+        self._tidy()
         self._beat = "rules", 0
         contents = self.activate(edition, by, request, t)
         self._use(edition.pack)
+        self.cut_whole = True
         beat.contents += [self._placed(one) for one in contents]
         self._seen(contents)
         self._gather(beat)
@@ -272,7 +288,8 @@ class Partition(Duty):
     def _punctual(self, scanned: Scanned, records: Sequence[Arrived], beat: Beat) -> Batch:
         """The messages without those whose time is too far ahead of their arrival."""
         batch = scanned.batch
-        if not len(batch) or batch.t.max() <= records[0].timestamp + self._ahead.min():
+        oldest = min(record.timestamp for record in records)      # of any portion: stamps may leap
+        if not len(batch) or batch.t.max() <= oldest + self._ahead.min():
             return batch
         arrival = np.array([record.timestamp for record in records], np.int64)[batch.position]
         ahead = self._ahead[self.site.engine.assets.cls[batch.asset]]
@@ -296,7 +313,7 @@ class Partition(Duty):
         if scanned.counts.total() > len(refused):      # more than the intake keeps of one call
             scan = self.site.engine.intake.scan_slowly
             refused = [one for i, record in enumerate(records)
-                       for one in scan([record.value or b""], None, i).refused[:1]]
+                       for one in scan([record.value or b""], None, i).refused]
         for one in refused:
             offset = records[one.position].offset
             if one.reason not in EXPECTED and offset not in found:

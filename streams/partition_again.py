@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rules.model import Asset
 from streams.contents import Content, command_of
 from streams.duty import Edition
 from streams.ledger import Record
 from streams.partition import Arrived, Beat, Partition, Place
 from streams.plant import Programs
+from streams.share import Share
 
 
 class Want(NamedTuple):
@@ -46,7 +48,10 @@ Wanting = Generator[Want, Sequence[Arrived], Sequence[Arrived]]
 
 
 class Tail:
-    """Records of a ledger, each with its content, in groups of one beat each."""
+    """Records of a ledger, each with its content, in groups of one beat each.
+
+    Those of a beat have the same position; rules that take over twice at one have two beats.
+    """
 
     def __init__(self, records: Iterable[tuple[Record, Content]]) -> None:
         self._records = list(records)
@@ -54,7 +59,8 @@ class Tail:
     def __iter__(self) -> Iterator[list[tuple[Record, Content]]]:
         group: list[tuple[Record, Content]] = []
         for one in self._records:
-            if group and one[1]["position"] != group[0][1]["position"]:
+            anew = one[1]["type"] == "activation"
+            if group and (anew or one[1]["position"] != group[0][1]["position"]):
                 yield group
                 group = []
             group.append(one)
@@ -63,11 +69,16 @@ class Tail:
 
 
 def begun(
-    content: Content, edition: Edition, place: Place, programs: Programs | None = None
+    content: Content, edition: Edition, place: Place, programs: Programs | None = None,
+    inventory: Sequence[Asset] = (),
 ) -> Partition:
-    """The partition before the first record of its ledger, which has this content."""
-    position = content["position"]
-    partition = Partition(edition, place, content["zone"], content["t_ms"], programs=programs)
+    """The partition before the first record of its ledger, which has this content.
+
+    `inventory`: its assets as they were listed then; the record holds their hash.
+    """
+    position, zone, start = content["position"], content["zone"], content["t_ms"]
+    site = Share(edition.pack, zone, inventory, start, programs, mine=place.has)
+    partition = Partition(edition, place, zone, start, site)
     at = partition.at
     at.readings, at.commands = position["readings"], position["commands"]
     at.feed = position["group-feed"]

@@ -15,6 +15,7 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
+from rules.layout import H_FLOOR
 from streams import parcels
 from streams.alarms import Key
 from streams.contents import Content
@@ -44,6 +45,7 @@ class Head(msgspec.Struct, forbid_unknown_fields=True):
     n: int
     hash: bytes
     noted: int
+    floors: dict[str, int]      # class -> where no clock of its assets stands before (ms)
     facts_told: int
     heard: dict[int, int]
     marks: dict[int, int]
@@ -72,7 +74,10 @@ class Cutter:
         touched = self._buckets[partition.site.engine.touched()]
         self._dirty.update(np.unique(touched).tolist())
         self._dirty.update(bucket_of(asset) for _, asset in partition.cut_points)
+        if partition.cut_whole:
+            self._dirty.update(range(BUCKETS))
         partition.cut_points.clear()
+        partition.cut_whole = False
         alarms: dict[int, list[Key]] = {bucket: [] for bucket in self._dirty}
         for key in partition.alarms.book.points:
             bucket = bucket_of(key[1])
@@ -116,6 +121,7 @@ def _head(partition: Partition) -> bytes:
     return msgspec.msgpack.encode(Head(
         FORMAT, partition.edition.name, partition.zone, partition.site.engine.started,
         partition.clock, partition.at, partition.chain.n, partition.chain.head, partition.noted,
+        {plant.cls.name: int(plant.memory.heads[H_FLOOR]) for plant in partition.site.engine.plants},
         partition.facts_told, partition.heard, partition.marks,
     ))  # fmt: skip
 
@@ -155,7 +161,7 @@ def joined(
     if head.started is not None:
         engine.start(head.started)
     for plant in engine.plants:
-        plant.raise_floor(head.at.clock - plant.cls.lateness)
+        plant.raise_floor(head.floors[plant.cls.name])
     listed = [engine.assets.given(i) for i in range(len(engine.assets))]
     inventory = [asset for asset in listed if asset is not None]
     site = Share(edition.pack, head.zone, inventory, engine=engine)
