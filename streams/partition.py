@@ -205,8 +205,8 @@ class Partition(Duty):
         return beat
 
     def _clocks(self) -> list[Change]:
-        """Runs the clocks of alarms as far as all has come. The same after a tick and facts as after
-        facts and a tick, so that it does not matter in which order they are played again."""
+        """Runs the clocks of alarms as far as all has come. It is the same after a tick and facts
+        as after facts and a tick, so their order does not matter when they are played again."""
         return self.alarms.advance(self.clock, self.groups_to - 1)
 
     def _tidy(self) -> None:

@@ -92,17 +92,19 @@ def story(seed: int, *, strict: bool) -> Story:
     classes = {asset.id: asset.cls for asset in inventory}
     length = random.choice([20_000, 60_000])
     sent = []
+    case = Case(seed, document, inventory, BASE, (), BASE, random.choice(["UTC", "Asia/Kolkata"]))
+    editions = [(BASE, Edition.of([("pack.yaml", case.text().encode())]))]
+    declared = editions[0][1].pack.classes
     for name in names:
         cls = classes.get(name, "ca")
-        for stamp, _, op in make_stream(random, name, cls, length, lateness, [], strict=strict):
+        late = declared[cls].lateness
+        for stamp, _, op in make_stream(random, name, cls, length, late, [], strict=strict):
             assert isinstance(op, Message)
             sent.append((stamp, name, plain(op)))
             if random.random() < 0.05:
                 sent.append((stamp, name, random.choice(GARBAGE)))
     sent.sort(key=lambda one: one[0])
     end = BASE + length + CALM
-    case = Case(seed, document, inventory, BASE, (), end, random.choice(["UTC", "Asia/Kolkata"]))
-    editions = [(BASE, Edition.of([("pack.yaml", case.text().encode())]))]
     if not strict and random.random() < 0.7:
         for text in edited(random, case):
             edition = Edition.of([("pack.yaml", text.encode())])
@@ -175,9 +177,9 @@ def edited(random: Random, case: Case) -> list[str]:
 class Owner:
     """A partition at work: what it holds in memory, all of it lost in a crash."""
 
-    def __init__(self, partition: Partition, *, fresh: bool) -> None:
+    def __init__(self, partition: Partition) -> None:
         self.partition = partition
-        self.cutter = Cutter(partition, fresh=fresh)
+        self.cutter = Cutter(partition)
         self.pace = Pace(partition.at.clock, {name: Input() for name in ("readings", "feed")})
 
 
@@ -194,7 +196,7 @@ class Kept:
     facts: dict[int, dict[int, bytes]] = field(default_factory=dict)    # told: to -> n -> bytes
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The owner is no more."""
 
 
@@ -248,7 +250,7 @@ class Fleet:
     def _guarded(self, number: int, what: Callable[[int], None]) -> None:
         try:
             what(number)
-        except Crash:
+        except CrashError:
             self.owners[number] = None
             self.count("crash")
 
@@ -262,7 +264,7 @@ class Fleet:
             self.chance.shuffle(acts)
         for act in acts:
             if self.maybe(0.01):
-                raise Crash
+                raise CrashError
             act(number, owner)
 
     # Acts -------------------------------------------------------------------------------------
@@ -376,7 +378,7 @@ class Fleet:
             self._tell(number, facts)
             if count and made[0][1]["type"] == "activation" and self.chance and number is not None:
                 self.activated[number] += made[0][1]["request"].startswith("e")
-            raise Crash
+            raise CrashError
         assert made or not beat.facts
         self.kept[number].ledger += made
         self._tell(number, beat.facts)
@@ -394,14 +396,14 @@ class Fleet:
         kept = self.kept[number]
         place = self.story.place(number)
         if not kept.ledger:
-            owner = self.owners[number] = Owner(self._first(number), fresh=True)
+            owner = self.owners[number] = Owner(self._first(number))
             self._publish(number, owner, owner.partition.opened("ana"))
             return owner
         if kept.head is None:
             partition = self._begun(number)
         else:
             partition = joined(head_of(kept.head), kept.parts, self.editions, place)
-        owner = self.owners[number] = Owner(partition, fresh=kept.head is None)
+        owner = self.owners[number] = Owner(partition)
         tail = [one for one in kept.ledger if one[0].n > partition.chain.n]
 
         def say(records: list[Record]) -> None:
