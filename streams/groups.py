@@ -24,6 +24,8 @@ from streams.group_levels import LevelState
 #: An attribute of an asset as text, or None where it has none: (asset, attribute) -> text.
 AttributeOf = Callable[[str, str], str | None]
 
+#: Assets of the inventory that have a key: (group, key) -> how many.
+TotalOf = Callable[[str, str], int]
 #: Where assets count: (group, asset) -> the group's key, and whether the inventory lists the asset.
 Places = Mapping[tuple[str, str], tuple[str, bool]]
 #: The announced alarms of assets that are active: asset -> (rule, when raised).
@@ -45,6 +47,12 @@ class _Kind:
     by_window: bool  # whether `when` counts raises of the window
     by_active: bool  # whether `when` counts active alarms
 
+    def shares(self) -> bool:
+        """Whether it asks for the share of the inventory, of keys that hold many assets."""
+        exprs = [e for x in self.group.levels for e in (x.when, x.only_if, x.clear_when, x.moved)]
+        asked = frozenset[str]().union(*(signals(e) for e in exprs if e is not None))
+        return "share" in asked and self.group.by != "asset"
+
     def meaning(self) -> str:
         """What gives the state its meaning: a snapshot is used only where this is the same."""
         group = self.group
@@ -63,6 +71,15 @@ class _Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """How many assets of somebody's inventory have a key of a group."""
+
+    group: str
+    key: str
+    assets: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """What a group counts for a key: a raise, or (`ended`) its end."""
 
@@ -73,10 +90,17 @@ class Fact:
 
 
 class Groups:
-    """All groups of a pack: transitions and time come in, the groups' transitions come out."""
+    """All groups of a pack: transitions and time come in, the groups' transitions come out.
 
-    def __init__(self, pack: Pack, inventory: Sequence[Asset], attribute_of: AttributeOf) -> None:
+    `total_of` answers for a group whose inventory lies in several places; else it is `inventory`.
+    """
+
+    def __init__(
+        self, pack: Pack, inventory: Sequence[Asset], attribute_of: AttributeOf,
+        total_of: TotalOf | None = None,
+    ) -> None:
         self._attribute_of = attribute_of
+        self._total_of = total_of
         self._kinds = {group.id: self._kind(group, inventory) for group in pack.groups}
         self._counted_by: dict[str, list[_Kind]] = {}  # rule -> the groups over it
         for kind in self._kinds.values():
@@ -91,6 +115,11 @@ class Groups:
     def ids(self) -> tuple[str, ...]:
         """The groups there are."""
         return tuple(self._kinds)
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Assets of this inventory by group and key, of the groups whose share may need others."""
+        return {(name, key): count for name, kind in self._kinds.items() if kind.shares()
+                for key, count in kind.totals.items()}
 
     @property
     def clock(self) -> int:
@@ -239,7 +268,7 @@ class Groups:
         group, alarmed = kind.group, cell.alarmed()
         cell.clock = max(cell.clock, now)
         new = cell.take(now, group.within)
-        top = cell.step(group.levels, kind.totals.get(cell.key, 0), now)
+        top = cell.step(group.levels, self._total(kind, cell.key), now)
         if top is None:
             if alarmed:
                 out.append(_transition(kind, cell, "returned" if group.latch else "cleared", now))
@@ -254,9 +283,14 @@ class Groups:
             _begin(kind, cell, now)
             out.append(_transition(kind, cell, "raised", now))
             return
-        _count_in(kind, cell, new)
+        _count_in(kind, cell, sorted(new))
         if changed:
             out.append(_transition(kind, cell, "level", now))
+
+    def _total(self, kind: _Kind, key: str) -> int:
+        if self._total_of is None or kind.group.by == "asset":
+            return kind.totals.get(key, 0)
+        return self._total_of(kind.group.id, key)
 
     def succeed(self, other: Groups, t: int) -> tuple[tuple[str, ...], list[Transition]]:
         """Takes over from the groups of another pack what means the same here, at `t`.
@@ -308,7 +342,7 @@ def _begin(kind: _Kind, cell: Cell, now: int) -> None:
     cell.since = cell.levels[cell.level].since
     cell.first = min(kind.counting(cell), default=None) if kind.group.first_out else None
     cell.counted = {}
-    _count_in(kind, cell, kind.counting(cell))
+    _count_in(kind, cell, sorted(kind.counting(cell)))     # whoever came first by the feed
 
 
 def _count_in(kind: _Kind, cell: Cell, raises: Iterable[Raise]) -> None:

@@ -28,7 +28,7 @@ from streams.alarms import Key
 from streams.contents import Content
 from streams.duty import Duty, Edition
 from streams.feed import Mark, Said, fact_of
-from streams.groups import Fact
+from streams.groups import Total
 from streams.intake import Batch, Scanned
 from streams.ledger import Chain
 from streams.plant import Programs
@@ -149,7 +149,10 @@ class Partition(Duty):
     def opened(self, by: str, request: str = "") -> Beat:
         """The first beat: which rules hold."""
         self._beat = "begin", 0
-        return Beat([self._placed(self._activation(self.clock + 1, by, request))])
+        beat = Beat([self._placed(self._activation(self.clock + 1, by, request))])
+        self.site.begin()
+        self._gather(beat)
+        return beat
 
     def read(self, records: Sequence[Arrived]) -> Beat:
         """A batch of readings, the next ones of their topic."""
@@ -188,21 +191,32 @@ class Partition(Duty):
 
     def feed(self, records: Sequence[Arrived]) -> Beat:
         """Facts and marks for groups, the next ones of their topic."""
-        beat, facts = Beat(), list[Fact]()
+        beat, changes = Beat(), list[Change]()
         self._beat = "group-feed", records[0].offset
         for record in records:
             said = fact_of(record.value or b"", self.place.total)
             if said is None:
                 beat.unused.append(Unused(record.offset, "not_a_fact"))
             elif isinstance(said, Mark):
-                self.marks[said.source] = max(said.to, self.marks.get(said.source, UNKNOWN))
+                changes += self._marked(said)
             elif said.n > self.heard.get(said.source, 0):     # else told again after a crash
                 self.heard[said.source] = said.n
-                facts.append(said.fact)
+                if isinstance(said.fact, Total):
+                    self.site.total(said.source, said.fact)
+                else:
+                    self.site.feed([said.fact])
         self.at.feed = records[-1].offset + 1
-        self.site.feed(facts)
-        self._say(beat, self._changes(self.site.advance(self.groups_to)) + self._clocks())
+        self._say(beat, changes)
         return beat
+
+    def _marked(self, mark: Mark) -> list[Change]:
+        """Groups go on as far as all have come, at once: the same in any portions, also where a
+        fact comes behind the mark."""
+        before = self.groups_to
+        self.marks[mark.source] = max(mark.to, self.marks.get(mark.source, UNKNOWN))
+        if self.groups_to == before:
+            return []
+        return self._changes(self.site.advance(self.groups_to)) + self._clocks()
 
     def _clocks(self) -> list[Change]:
         """Runs the clocks of alarms as far as all has come. It is the same after a tick and facts
@@ -262,7 +276,7 @@ class Partition(Duty):
 
     def _gather(self, beat: Beat) -> None:
         """What groups count of it, for the partitions of their keys."""
-        for fact in self.site.take_facts():
+        for fact in self.site.take():
             self.facts_told += 1
             said = Said(self.place.number, self.facts_told, fact)
             beat.facts.append((self.place.of(fact.key), said))

@@ -17,7 +17,6 @@ import numpy as np
 
 from rules.layout import H_FLOOR
 from streams import parcels
-from streams.alarms import Key
 from streams.contents import Content
 from streams.duty import Edition
 from streams.engine import Engine
@@ -78,15 +77,10 @@ class Cutter:
             self._dirty.update(range(BUCKETS))
         partition.cut_points.clear()
         partition.cut_whole = False
-        alarms: dict[int, list[Key]] = {bucket: [] for bucket in self._dirty}
-        for key in partition.alarms.book.points:
-            bucket = bucket_of(key[1])
-            if bucket in alarms:
-                alarms[bucket].append(key)
-        parts = {f"b/{bucket:02}": self._bucket(bucket, keys) for bucket, keys in alarms.items()}
+        parts = self._buckets_of(sorted(self._dirty))
         self._dirty.clear()
         whole = {
-            "groups": msgspec.msgpack.encode(partition.site.groups.state()),
+            "groups": msgspec.msgpack.encode([partition.site.groups.state(), _totals(partition)]),
             "orders": msgspec.msgpack.encode(list(partition.results.items())),
         }
         parts |= {name: data for name, data in whole.items() if self._last.get(name) != data}
@@ -106,24 +100,39 @@ class Cutter:
             for asset, bucket in zip(new, found, strict=True):
                 self._sorted[bucket].append(asset)
 
-    def _bucket(self, bucket: int, keys: list[Key]) -> bytes:
+    def _buckets_of(self, buckets: list[int]) -> Parts:
         duty = self.partition
-        points = [[*key, msgspec.to_builtins(duty.alarms.book.points[key], str_keys=False)]
-                  for key in keys]
-        wanted = set(keys)
-        said = {alarm: duty.contents.said[alarm] for alarm, (key, _) in duty.alarms.book.ids.items()
-                if key in wanted and alarm in duty.contents.said}
-        parcel = parcels.parcel(duty.site.engine, self._sorted[bucket])
-        return msgspec.msgpack.encode([parcel, points, said])
+        book, said = duty.alarms.book, duty.contents.said
+        points: dict[int, list[object]] = {bucket: [] for bucket in buckets}
+        texts: dict[int, dict[str, Content]] = {bucket: {} for bucket in buckets}
+        for key, point in book.points.items():
+            bucket = bucket_of(key[1])
+            if bucket in points:
+                points[bucket].append([*key, msgspec.to_builtins(point, str_keys=False)])
+        duty.contents.said = {alarm: said[alarm] for alarm in book.ids if alarm in said}
+        for alarm, text in duty.contents.said.items():
+            bucket = bucket_of(book.ids[alarm][0][1])
+            if bucket in texts:
+                texts[bucket][alarm] = text
+        engine = duty.site.engine
+        return {
+            f"b/{bucket:02}": msgspec.msgpack.encode(
+                [parcels.parcel(engine, self._sorted[bucket]), points[bucket], texts[bucket]])
+            for bucket in buckets
+        }  # fmt: skip
 
 
 def _head(partition: Partition) -> bytes:
     return msgspec.msgpack.encode(Head(
         FORMAT, partition.edition.name, partition.zone, partition.site.engine.started,
         partition.clock, partition.at, partition.chain.n, partition.chain.head, partition.noted,
-        {plant.cls.name: int(plant.memory.heads[H_FLOOR]) for plant in partition.site.engine.plants},
+        {x.cls.name: int(x.memory.heads[H_FLOOR]) for x in partition.site.engine.plants},
         partition.facts_told, partition.heard, partition.marks,
     ))  # fmt: skip
+
+
+def _totals(partition: Partition) -> list[object]:
+    return [[*at, of] for at, of in (partition.site.totals or {}).items()]
 
 
 def head_of(data: bytes) -> Head:
@@ -154,7 +163,7 @@ def joined(
                 rows += points
                 said |= texts
         orders = dict(msgspec.msgpack.decode(parts["orders"]))
-        groups = msgspec.msgpack.decode(parts["groups"])
+        groups, totals = msgspec.msgpack.decode(parts["groups"], strict=False)
     except (msgspec.MsgspecError, TypeError, ValueError, KeyError) as error:
         raise SnapshotError(f"not the parts of a partition: {error}") from None
     parcels.adopt(engine, held)
@@ -166,6 +175,7 @@ def joined(
     inventory = [asset for asset in listed if asset is not None]
     site = Share(edition.pack, head.zone, inventory, engine=engine)
     site.groups.restore(groups)
+    site.totals = {(group, key): of for group, key, of in totals}
     partition = Partition(edition, place, head.zone, site=site)
     partition.alarms.restore(rows)
     partition.contents.said, partition.results = said, orders

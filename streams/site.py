@@ -46,7 +46,7 @@ class Site:
         self._pack = pack
         self.engine = engine or Engine(pack, zone, inventory, start, programs, mine)
         self._inventory = tuple(inventory)
-        self.groups = Groups(pack, self._inventory, self.attribute)
+        self.groups = self._grouped(pack)
         self._lateness = max((cls.lateness for cls in pack.classes.values()), default=0)
         self._waiting: list[tuple[int, int, Command, Told]] = []
         self._scheduled = 0
@@ -112,13 +112,12 @@ class Site:
     def activate(self, pack: Pack, t: int) -> Activation:
         """A changed pack takes over at `t`, before which all instants have run."""
         done = self.engine.activate(pack, t)
-        groups = Groups(pack, self._inventory, self.attribute)
+        groups = self._grouped(pack)
         self._pack = pack
         self._lateness = max((cls.lateness for cls in pack.classes.values()), default=0)
         before = self.groups
-        before = self.groups
         self._count(done.transitions)
-        ran = before.advance(t, inclusive=False)
+        ran = self._advance(t, inclusive=False)
         anew, ended = groups.succeed(before, t)
         self.groups = groups
         kept = {group.id for group in pack.groups}
@@ -171,6 +170,9 @@ class Site:
         """
         self._scheduled += 1
         heappush(self._waiting, (t, self._scheduled, command, told))
+
+    def _grouped(self, pack: Pack) -> Groups:
+        return Groups(pack, self._inventory, self.attribute)
 
     def _count(self, made: Sequence[Transition]) -> None:
         """Has the groups count what the assets say."""

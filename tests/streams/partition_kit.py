@@ -143,6 +143,8 @@ def _plans(random: Random, document: dict[str, Any]) -> None:
         {"step": "close", "role": "desk", "within": "20 s", "needs": ["cause"]},
     ], "overdue": {"raise_to": "orange", "notify": ["desk"]}}  # fmt: skip
     for one in (*document["rules"], *document.get("groups", [])):
+        if "group" in one:
+            one |= {"parent": random.random() < 0.5, "first_out": random.random() < 0.5}
         if "plan" not in one and random.random() < 0.4:
             one["plan"] = random.choice(["pl", "loop"])
 
