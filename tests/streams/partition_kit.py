@@ -27,6 +27,7 @@ from streams.parcels import parcel
 from streams.partition import Beat, Partition, Place
 from streams.partition_again import Tail, Wants, again, begun
 from streams.partition_parts import Cutter, Parts, head_of, joined
+from streams.plant import Programs
 from streams.share import Share
 from tests.random_packs import BASE, Case, make_document, make_inventory, make_stream
 
@@ -215,6 +216,7 @@ class Fleet:
         self.activated = [1 for _ in self.numbers]
         self.now = BASE
         self.counts: dict[str, int] = {}
+        self._programs: dict[str, Programs] = {}
 
     def count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -404,7 +406,9 @@ class Fleet:
         if kept.head is None:
             partition = self._begun(number)
         else:
-            partition = joined(head_of(kept.head), kept.parts, self.editions, place)
+            head = head_of(kept.head)
+            edition = self.editions[head.edition]
+            partition = joined(head, kept.parts, edition, place, self.programs(edition))
         owner = self.owners[number] = Owner(partition)
         tail = [one for one in kept.ledger if one[0].n > partition.chain.n]
 
@@ -421,13 +425,21 @@ class Fleet:
     def _first(self, number: int) -> Partition:
         case, place = self.story.case, self.story.place(number)
         edition = self.story.editions[0][1]
-        site = Share(edition.pack, case.zone, self.story.inventory(number), start=BASE)
+        inventory, programs = self.story.inventory(number), self.programs(edition)
+        site = Share(edition.pack, case.zone, inventory, BASE, programs, mine=place.has)
         return Partition(edition, place, case.zone, BASE, site)
 
     def _begun(self, number: int) -> Partition:
         content = self.kept[number].ledger[0][1]
-        place = self.story.place(number)
-        return begun(content, self.editions, place, self.story.inventory(number))
+        edition = self.editions[content["pack"]]
+        inventory, programs = self.story.inventory(number), self.programs(edition)
+        return begun(content, edition, self.story.place(number), programs, inventory)
+
+    def programs(self, edition: Edition) -> Programs:
+        """Of each edition once."""
+        if edition.name not in self._programs:
+            self._programs[edition.name] = Programs(edition.pack, self.story.case.zone)
+        return self._programs[edition.name]
 
     def drive(self, number: int, wants: Wants) -> None:
         """Gives what is wanted, in portions."""
