@@ -78,7 +78,7 @@ def fact_of(data: bytes, count: int) -> Said | Mark | None:
         return None
     try:
         plain = _DECODER.decode(data)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not 0 <= plain.source < count:
         return None

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.pace import LEAP_MS, SETTLE_MS, UNKNOWN, Input, Pace, Skew
+
+
+@pytest.mark.parametrize(
+    ("one", "pace"),
+    [
+        (Input(), UNKNOWN),                                                # nothing is known yet
+        (Input(polled=100), UNKNOWN),                                      # nor where it ends
+        (Input(polled=100, done=0, end=0), 100),                           # empty
+        (Input(polled=100, done=0, end=5), UNKNOWN),                       # all of it waits
+        (Input(stamp=40, polled=100, done=3, end=5), 40),                  # some of it waits
+        (Input(stamp=40, polled=100, done=5, end=5), 100),                 # all is played
+        (Input(stamp=140, polled=100, done=6, end=5), 140),                # and more came since
+        (Input(stamp=40, done=5), 40),                                     # no broker has answered
+    ],
+)
+def test_an_input_is_as_far_as_what_was_played_or_asked_for(one: Input, pace: int) -> None:
+    assert one.pace() == pace
+
+
+def at(t: int) -> Input:
+    return Input(polled=t, done=0, end=0)
+
+
+def test_a_clock_goes_as_far_as_the_last_of_its_inputs() -> None:
+    pace = Pace(1_000, {"readings": at(1_500), "feed": at(1_200)})
+    assert pace.clock() == 1_200
+    pace.inputs["feed"] = at(1_700)
+    assert pace.clock() == 1_500
+    pace.inputs["commands"] = Input()
+    assert pace.clock() is None
+    assert Pace(1_000).clock() is None
+
+
+def looks(begun: int, *times: int) -> list[int | None]:
+    """What the clock may do at these looks."""
+    pace = Pace(begun, {"readings": at(begun)})
+    found = []
+    for t in times:
+        pace.inputs["readings"].polled = t
+        found.append(pace.clock())
+    return found
+
+
+def test_small_steps_are_taken_at_once() -> None:
+    assert looks(0, 500, 500, 500 + LEAP_MS) == [500, 500, 500 + LEAP_MS]
+
+
+def test_after_a_leap_it_waits_until_what_was_kept_has_come() -> None:
+    leap = LEAP_MS + 1
+    steps = [leap + i * 1_000 for i in range(7)]
+    settled = leap + SETTLE_MS
+    assert looks(0, *steps) == [None] * 5 + [settled, settled + 1_000]
+
+
+def test_each_leap_begins_the_wait_anew() -> None:
+    leap = LEAP_MS + 1
+    steps = [leap, *(2 * leap + i * 1_000 for i in range(6))]
+    assert looks(0, *steps) == [None] * 6 + [2 * leap + SETTLE_MS]
+
+
+def test_what_goes_back_is_no_leap_forward_again() -> None:
+    assert looks(0, 2_000, 500, 2_500) == [2_000, 500, 2_500]
+
+
+def test_a_backlog_is_played_by_the_stamps_of_its_records() -> None:
+    backlog = Input(stamp=UNKNOWN, polled=90_000, done=0, end=3)
+    pace = Pace(10_000, {"readings": backlog})
+    assert pace.clock() is None
+    found = []
+    for done, stamp in ((1, 10_500), (2, 12_000), (3, 13_900)):
+        backlog.done, backlog.stamp = done, stamp
+        found.append(pace.clock())
+    assert found == [10_500, 12_000, None]      # the last: now is far from the stamps, a leap
+
+
+def test_a_skew_is_the_least_difference_lately() -> None:
+    skew = Skew()
+    assert skew.ms == 0
+    for now, stamp in ((1_000, 900), (2_000, 1_970), (3_000, 2_500)):
+        skew.heard(now, stamp)
+    assert skew.ms == 30
+    skew.heard(3_100, 3_200)      # this machine is behind the brokers
+    assert skew.ms == -100
+
+
+def test_a_skew_forgets_what_is_older_than_two_spans() -> None:
+    skew = Skew()
+    skew.heard(0, -10)
+    skew.heard(Skew.SPAN_MS, Skew.SPAN_MS - 500)
+    assert skew.ms == 10
+    skew.heard(2 * Skew.SPAN_MS, 2 * Skew.SPAN_MS - 400)
+    assert skew.ms == 400
