@@ -54,8 +54,8 @@ class Share(Site):
         return in_order(self.groups.advance(to, inclusive=False))
 
     def activate(self, pack: Pack, t: int) -> Activation:
-        """As of `Site`; groups do not run on to `t`: others may be behind. Assets of a class that is
-        gone leave the inventory, too."""
+        """As of `Site`; groups do not run on to `t`: others may be behind. Assets of a class that
+        is gone leave the inventory, too."""
         before = self.groups.totals()
         self._inventory = tuple(x for x in self._inventory if x.cls in pack.classes)
         done = super().activate(pack, t)

@@ -14,9 +14,11 @@ from rules.records import Message
 from streams.decode import Reading, decode
 from streams.duty import Duty
 from streams.ledger import verify
-from tests.streams.partition_kit import BASE, Fleet, Story, bare, story
+from tests.random_packs import BASE
+from tests.streams.partition_kit import Fleet, bare
+from tests.streams.partition_story import Story, story
 
-FEW = 8
+FEW = 4
 ONE = os.environ.get("TOCSIN_SEED")
 SEEDS = [int(ONE)] if ONE else range(int(os.environ.get("TOCSIN_SEEDS", FEW)))
 
