@@ -44,9 +44,11 @@ def edition(text: str = PACK) -> Edition:
     return Edition.of([("pack.yaml", text.encode())])
 
 
-def partition(number: int = 0, total: int = 1, assets: Sequence[str] = ("P1", "P2")) -> Partition:
+def partition(
+    number: int = 0, total: int = 1, assets: Sequence[str] = ("P1", "P2"), text: str = PACK
+) -> Partition:
     inventory = [Asset(name, "pump", {"site": "s1"}) for name in assets]
-    one = edition()
+    one = edition(text)
     site = Share(one.pack, "UTC", inventory, T)
     return Partition(one, Place(number, total, lambda _: 0), "UTC", T, site)
 
@@ -99,6 +101,10 @@ def played(
         return one, lacking
 
 
+PLANNED = PACK.replace("severity: blue", "severity: blue, plan: watch") + """
+plans:
+  watch: {steps: [{step: acknowledge, role: desk, within: 3 s}], overdue: {raise_to: red}}
+"""
 EDITED = PACK.replace("x > 2", "x > 3").replace("lateness: 2 s", "lateness: 9 s")
 
 
@@ -254,6 +260,22 @@ def test_an_order_finds_the_same_alarms_however_many_ticks_there_were() -> None:
     assert played(ledger, log)[0].chain.head == one.chain.head
 
 
+def test_facts_and_ticks_do_not_mind_their_order() -> None:
+    """A clock of a plan of a group: it is due at a tick that came before its facts did."""
+    made = []
+    for tick_first in (True, False):
+        one = partition(text=PLANNED)
+        told = fed(0, fact(1, 0), fact(2, 500, "P2"), Mark(0, T + 600))
+        assert kinds(one.feed(told)) == [("pump.two", "raised", 500)]
+        acts = [lambda one=one: one.tick(T + 60_000),
+                lambda one=one: one.feed(fed(3, Mark(0, T + 50_000)))]
+        beats = [act() for act in (acts if tick_first else reversed(acts))]
+        made.append(sorted(x for beat in beats for x in kinds(beat)))
+        assert one.alarms.book.points["pump.two", "s1"].newest is not None
+    assert made[0] == made[1]
+    assert ("pump.two", "overdue", 3_500) in made[0]
+
+
 # Parts --------------------------------------------------------------------------------------------
 
 
@@ -288,6 +310,41 @@ def test_a_partition_taken_over_lists_its_assets_as_before() -> None:
     two = taken_over(head, parts)
     assert two.inventory == one.inventory
     assert two.opened("ana").contents == one.opened("ana").contents
+
+
+def test_an_edited_lateness_does_not_move_what_is_late_after_a_takeover() -> None:
+    one = partition()
+    one.tick(T + 60_000)
+    one.rules(edition(EDITED), "ana", "", one.clock + 1)
+    head, parts = Cutter(one).cut()
+    two = joined(head_of(head), parts, edition(EDITED), Place(0, 1, lambda _: 0))
+    late = [reading(0, "P1", 52_000, 3)]
+    assert kinds(two.read(late)) == kinds(one.read(late)) == [("pump.high", "raised", 58_000)]
+
+
+def test_an_asset_of_which_nothing_could_be_used_yet_is_cut_too() -> None:
+    one = partition()
+    cutter = Cutter(one)
+    parts = cutter.cut()[1]
+    ahead = {"asset": "N1", "class": "fan", "t": T + 900_000, "values": {"x": 1}}
+    assert one.read([Arrival(0, T, json.dumps(ahead).encode())]).unused[0].reason == "future"
+    head, more = cutter.cut()
+    two = taken_over(head, parts | more)
+    other = [reading(1, "N1", 1_000, 3)]
+    assert one.read(other).unused[0].reason == two.read(other).unused[0].reason == "class_changed"
+
+
+def test_assets_of_a_class_that_is_gone_leave_the_parts() -> None:
+    one = partition(assets=[])
+    ahead = {"asset": "F1", "class": "fan", "t": T, "values": {"x": 1}}
+    one.read([Arrival(0, T, json.dumps(ahead).encode())])
+    parts = Cutter(one).cut()[1]
+    cutter = Cutter(one)                                        # a new owner cuts what changes
+    text = PACK.replace("  fan: {lateness: 1 s, signals: {x: {}}}\n", "")
+    one.rules(edition(text), "ana", "", T)
+    head, more = cutter.cut()
+    two = joined(head_of(head), parts | more, edition(text), Place(0, 1, lambda _: 0))
+    assert list(two.site.assets) == list(one.site.assets) == []
 
 
 def test_what_alarms_said_is_forgotten_with_them() -> None:
