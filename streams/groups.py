@@ -175,6 +175,12 @@ class Groups:
         cell.put(max(what.t, cell.clock, self._clock), self._fed, what, ended=ended)
         self._plan(kind, cell)
 
+    def look(self, group: str, key: str) -> None:
+        """The number of assets has changed: an alarm that was looked at is so anew, at once."""
+        cell = self._cells.get((group, key))
+        if group in self._kinds and cell is not None and cell.clock > BEGINNING:
+            self._queue(self._kinds[group], key, Raise(cell.clock, "", ""), ended=True)
+
     def places(self, assets: Iterable[str], listed: Callable[[str], bool]) -> Places:
         """Where these assets, which are known, count now."""
         keys = {

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from rules.model import Asset, Pack
+from rules.model import Pack
 from rules.records import Change, Command
 from streams.alarms import Key
 from streams.contents import Content
@@ -110,7 +110,7 @@ class Partition(Duty):
         site: Share | None = None, programs: Programs | None = None,
     ) -> None:
         site = site or Share(edition.pack, zone, start=start, programs=programs, mine=place.has)
-        super().__init__(edition, zone, _listed(site), start, site)
+        super().__init__(edition, zone, site.inventory, start, site)
         self.place = place
         self.at = Position(clock=start)
         self.chain = Chain()
@@ -254,7 +254,7 @@ class Partition(Duty):
         contents = self.activate(edition, by, request, t)
         self._use(edition.pack)
         self.cut_whole = True
-        self.inventory = _listed(self.site)
+        self.inventory = self.site.inventory
         beat.contents += [self._placed(one) for one in contents]
         self._seen(contents)
         self._gather(beat)
@@ -334,11 +334,6 @@ class Partition(Duty):
                 found.add(offset)
                 where = f"{one.signal}: {one.found}" if one.signal else one.found
                 beat.unused.append(Unused(offset, one.reason.value, where, one.asset))
-
-
-def _listed(site: Share) -> tuple[Asset, ...]:
-    """The inventory in an order of its own: its hash is recorded."""
-    return tuple(sorted(site.inventory, key=lambda asset: asset.id))
 
 
 def _only(batch: Batch, good: npt.NDArray[np.bool_]) -> Batch:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rules.model import Pack
+from rules.model import Asset, Pack
 from rules.records import Transition
 from streams.activate import Activation
 from streams.engine import in_order
@@ -27,6 +27,11 @@ class Share(Site):
     _out: tuple[Fact | Total, ...] = ()
     totals: Totals | None = None     # None: nothing has been told
 
+    @property
+    def inventory(self) -> tuple[Asset, ...]:
+        """In an order of its own: the hash of it is recorded, also after a takeover."""
+        return tuple(sorted(self._inventory, key=lambda asset: asset.id))
+
     def take(self) -> tuple[Fact | Total, ...]:
         """What groups need to know of what happened since the last call, in its order."""
         out, self._out = self._out, ()
@@ -41,13 +46,14 @@ class Share(Site):
         self.groups.count(facts)
 
     def total(self, source: int, told: Total) -> None:
-        """How many assets a partition has; it holds from the next evaluation on."""
+        """How many assets a partition has; groups count with it from where they have come to."""
         if self.totals is None:
             self.totals = {}
         of = self.totals.setdefault((told.group, told.key), {})
         of[source] = told.assets
         if not any(of.values()):
             del self.totals[told.group, told.key]
+        self.groups.look(told.group, told.key)
 
     def advance(self, to: int) -> list[Transition]:
         """Runs all that falls before `to` in the groups: no earlier fact will come."""

@@ -191,6 +191,9 @@ def test_a_share_is_of_the_assets_of_all_partitions() -> None:
     second = fact(2, 9_000, "P2", source=1, group="pump.many")
     later = [Mark(0, T + 10_000), Mark(1, T + 10_000)]
     assert kinds(one.feed(fed(5, second, *later))) == [("pump.many", "raised", 9_000)]
+    grown = Said(0, 3, Total("pump.many", "s1", 4))
+    last = [Mark(0, T + 11_000), Mark(1, T + 11_000)]
+    assert kinds(one.feed(fed(8, grown, *last))) == [("pump.many", "cleared", 10_000)]
 
 
 def test_other_rules_tell_of_the_assets_what_changed() -> None:
