@@ -24,6 +24,8 @@ from streams.group_levels import LevelState
 #: An attribute of an asset as text, or None where it has none: (asset, attribute) -> text.
 AttributeOf = Callable[[str, str], str | None]
 
+#: Assets of the inventory that have a key: (group, key) -> how many.
+TotalOf = Callable[[str, str], int]
 #: Where assets count: (group, asset) -> the group's key, and whether the inventory lists the asset.
 Places = Mapping[tuple[str, str], tuple[str, bool]]
 #: The announced alarms of assets that are active: asset -> (rule, when raised).
@@ -174,6 +176,12 @@ class Groups:
         self._fed += 1
         cell.put(max(what.t, cell.clock, self._clock), self._fed, what, ended=ended)
         self._plan(kind, cell)
+
+    def look(self, group: str, key: str) -> None:
+        """The number of assets has changed: an alarm that was looked at is so anew, at once."""
+        cell = self._cells.get((group, key))
+        if group in self._kinds and cell is not None and cell.clock > BEGINNING:
+            self._queue(self._kinds[group], key, Raise(cell.clock, "", ""), ended=True)
 
     def places(self, assets: Iterable[str], listed: Callable[[str], bool]) -> Places:
         """Where these assets, which are known, count now."""

@@ -254,7 +254,7 @@ class Partition(Duty):
         contents = self.activate(edition, by, request, t)
         self._use(edition.pack)
         self.cut_whole = True
-        self.inventory = _listed(self.site)
+        self.inventory = self.site.inventory
         beat.contents += [self._placed(one) for one in contents]
         self._seen(contents)
         self._gather(beat)

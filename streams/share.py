@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rules.model import Pack
+from rules.model import Asset, Pack
 from rules.records import Transition
 from streams.activate import Activation
 from streams.engine import in_order
@@ -27,6 +27,11 @@ class Share(Site):
     _out: tuple[Fact | Total, ...] = ()
     totals: Totals | None = None     # None: nothing has been told
 
+    @property
+    def inventory(self) -> tuple[Asset, ...]:
+        """In an order of its own: the hash of it is recorded, also after a takeover."""
+        return tuple(sorted(self._inventory, key=lambda asset: asset.id))
+
     def take(self) -> tuple[Fact | Total, ...]:
         """What groups need to know of what happened since the last call, in its order."""
         out, self._out = self._out, ()
@@ -34,35 +39,25 @@ class Share(Site):
 
     def begin(self) -> None:
         """Tells of the inventory."""
-        self._tell_totals({})
+        self._inform({})
 
     def feed(self, facts: Iterable[Fact]) -> None:
         """Facts of any partition; those of one asset come in their order."""
         self.groups.count(facts)
 
     def total(self, source: int, told: Total) -> None:
-        """How many assets a partition has; it holds from the next evaluation on."""
+        """How many assets a partition has; groups count with it from where they have come to."""
         if self.totals is None:
             self.totals = {}
         of = self.totals.setdefault((told.group, told.key), {})
         of[source] = told.assets
         if not any(of.values()):
             del self.totals[told.group, told.key]
+        self.groups.look(told.group, told.key)
 
     def advance(self, to: int) -> list[Transition]:
         """Runs all that falls before `to` in the groups: no earlier fact will come."""
         return in_order(self.groups.advance(to, inclusive=False))
-
-    def _tell(self, facts: Iterable[Fact]) -> None:
-        self._out += tuple(facts)
-
-    def _restock(
-        self, ids: Sequence[str], t: int, work: Callable[[], list[Transition]]
-    ) -> list[Transition]:
-        before = self.groups.totals()
-        made = super()._restock(ids, t, work)
-        self._tell_totals(before)
-        return made
 
     def activate(self, pack: Pack, t: int) -> Activation:
         """As of `Site`; groups do not run on to `t`: others may be behind. Assets of a class that
@@ -70,8 +65,16 @@ class Share(Site):
         before = self.groups.totals()
         self._inventory = tuple(x for x in self._inventory if x.cls in pack.classes)
         done = super().activate(pack, t)
-        self._tell_totals(before)
+        self._inform(before)
         return done
+
+    def _restock(
+        self, ids: Sequence[str], t: int, work: Callable[[], list[Transition]]
+    ) -> list[Transition]:
+        before = self.groups.totals()
+        made = super()._restock(ids, t, work)
+        self._inform(before)
+        return made
 
     def _grouped(self, pack: Pack) -> Groups:
         return Groups(pack, self._inventory, self.attribute, self._total)
@@ -79,13 +82,16 @@ class Share(Site):
     def _total(self, group: str, key: str) -> int:
         return sum((self.totals or {}).get((group, key), {}).values())
 
-    def _tell_totals(self, before: Mapping[tuple[str, str], int]) -> None:
+    def _inform(self, before: Mapping[tuple[str, str], int]) -> None:
         """What of the inventory is not as it was told."""
         now = self.groups.totals()
         self._out += tuple(
             Total(*at, now.get(at, 0)) for at in sorted(before.keys() | now.keys())
             if before.get(at, 0) != now.get(at, 0)
         )  # fmt: skip
+
+    def _tell(self, facts: Iterable[Fact]) -> None:
+        self._out += tuple(facts)
 
     def _advance(self, to: int, *, inclusive: bool) -> list[Transition]:
         """Nothing: groups do not follow the clock of this partition."""

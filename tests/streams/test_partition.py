@@ -191,6 +191,9 @@ def test_a_share_is_of_the_assets_of_all_partitions() -> None:
     second = fact(2, 9_000, "P2", source=1, group="pump.many")
     later = [Mark(0, T + 10_000), Mark(1, T + 10_000)]
     assert kinds(one.feed(fed(5, second, *later))) == [("pump.many", "raised", 9_000)]
+    grown = Said(0, 3, Total("pump.many", "s1", 4))
+    last = [Mark(0, T + 11_000), Mark(1, T + 11_000)]
+    assert kinds(one.feed(fed(8, grown, *last))) == [("pump.many", "cleared", 10_000)]
 
 
 def test_other_rules_tell_of_the_assets_what_changed() -> None:
@@ -245,37 +248,6 @@ def test_what_is_not_kept_any_more_is_said() -> None:
         played(ledger, [])
 
 
-def test_an_order_finds_the_same_alarms_however_many_ticks_there_were() -> None:
-    ledger = Ledger(partition())
-    one = ledger.partition
-    log = [reading(0, "P1", 0, 2), reading(1, "P1", 4_000, 0)]
-    ledger.takes(one.opened("ana"))
-    raised = ledger.takes(one.read(log[:1]))
-    alarm = raised.contents[0]["alarm"]
-    ledger.takes(one.order(Command("acknowledge", "", "", by="ana", alarm=alarm), T + 2_000, 1)[0])
-    one.tick(T + 5_500)
-    ledger.takes(one.read(log[1:]))          # it has ended, and no tick forgets it
-    ledger.takes(one.order(Command("comment", "", "", by="ana", reason="so", alarm=alarm),
-                           T + 6_000, 2)[0])
-    assert played(ledger, log)[0].chain.head == one.chain.head
-
-
-def test_facts_and_ticks_do_not_mind_their_order() -> None:
-    """A clock of a plan of a group: it is due at a tick that came before its facts did."""
-    made = []
-    for tick_first in (True, False):
-        one = partition(text=PLANNED)
-        told = fed(0, fact(1, 0), fact(2, 500, "P2"), Mark(0, T + 600))
-        assert kinds(one.feed(told)) == [("pump.two", "raised", 500)]
-        acts = [lambda one=one: one.tick(T + 60_000),
-                lambda one=one: one.feed(fed(3, Mark(0, T + 50_000)))]
-        beats = [act() for act in (acts if tick_first else reversed(acts))]
-        made.append(sorted(x for beat in beats for x in kinds(beat)))
-        assert one.alarms.book.points["pump.two", "s1"].newest is not None
-    assert made[0] == made[1]
-    assert ("pump.two", "overdue", 3_500) in made[0]
-
-
 # Parts --------------------------------------------------------------------------------------------
 
 
@@ -312,13 +284,31 @@ def test_a_partition_taken_over_lists_its_assets_as_before() -> None:
     assert two.opened("ana").contents == one.opened("ana").contents
 
 
+def test_an_alarm_that_was_forgotten_since_its_part_was_cut_is_not_found_after_a_takeover() -> None:
+    one = partition()
+    cutter = Cutter(one)
+    alarm = one.read([reading(0, "P1", 0, 2)]).contents[0]["alarm"]
+    one.order(Command("acknowledge", "", "", by="ana", alarm=alarm), T + 2_000, 1)
+    one.read([reading(1, "P1", 4_000, 0)])
+    parts = cutter.cut()[1]
+    one.feed(fed(0, Mark(0, T + 60_000)))
+    one.tick(T + 60_000)
+    head, more = cutter.cut()
+    assert alarm not in one.alarms.book.ids
+    two = taken_over(head, parts | {name: more[name] for name in more if name[:2] != "b/"})
+    comment = Command("comment", "", "", by="ana", reason="so", alarm=alarm)
+    asked = [each.order(comment, T + 61_000, 2)[0].contents for each in (one, two)]
+    assert asked[0] == asked[1]
+    assert asked[0][0]["result"] == "refused"
+
+
 def test_an_edited_lateness_does_not_move_what_is_late_after_a_takeover() -> None:
     one = partition()
     one.tick(T + 60_000)
     one.rules(edition(EDITED), "ana", "", one.clock + 1)
     head, parts = Cutter(one).cut()
     two = joined(head_of(head), parts, edition(EDITED), Place(0, 1, lambda _: 0))
-    late = [reading(0, "P1", 52_000, 3)]
+    late = [reading(0, "P77", 52_000, 3)]      # first heard: only the floor knows that it is late
     assert kinds(two.read(late)) == kinds(one.read(late)) == [("pump.high", "raised", 58_000)]
 
 
