@@ -24,8 +24,6 @@ from streams.group_levels import LevelState
 #: An attribute of an asset as text, or None where it has none: (asset, attribute) -> text.
 AttributeOf = Callable[[str, str], str | None]
 
-#: Assets of the inventory that have a key: (group, key) -> how many.
-TotalOf = Callable[[str, str], int]
 #: Where assets count: (group, asset) -> the group's key, and whether the inventory lists the asset.
 Places = Mapping[tuple[str, str], tuple[str, bool]]
 #: The announced alarms of assets that are active: asset -> (rule, when raised).

@@ -12,6 +12,7 @@ from rules.model import Asset, Pack
 from rules.records import Message, Transition
 from streams.assets import AssetError
 from streams.engine import Engine
+from streams.groups import Fact
 from streams.parcels import adopt, parcel, release, restore, snapshot
 from streams.plant import Programs
 from streams.share import Share
@@ -288,15 +289,20 @@ def test_an_asset_that_goes_counts_no_more_in_any_group() -> None:
     assert not site.groups._cells
 
 
+def facts(share: Share) -> list[Fact]:
+    """What `g.share` is told of alarms, not of totals."""
+    return [x for x in share.take() if isinstance(x, Fact) and x.group == "g.share"]
+
+
 def test_a_partition_tells_of_it_by_facts() -> None:
     share = Share(pack(), inventory=[tank("A"), tank("B")], start=0)
     share.messages([say("A", 0, x=5.5, p=True), say("B", 90_000, x=9)])     # B is ahead
     share.tick(95_000)
     share.messages([say("B", 99_000, x=9)])
-    assert {x.what.asset for x in share.take_facts() if x.group == "g.share"} == {"A", "B"}
+    assert {x.what.asset for x in facts(share)} == {"A", "B"}
     share.enter([tank("A", site="there")], 96_000)
     share.leave(["B"], 96_001)
-    found = [x for x in share.take_facts() if x.group == "g.share"]
+    found = facts(share)
     assert [(x.key, x.what.t, x.what.asset, x.ended) for x in found] == [
         ("here", 96_000, "A", True), ("there", 96_000, "A", False), ("here", 96_001, "B", True),
     ]  # fmt: skip
