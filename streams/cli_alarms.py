@@ -7,7 +7,7 @@ Exit codes as everywhere: 1 also when any order was refused; each refusal is tol
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from streams.cli_settings import KafkaOption, settings_of
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from rules.model import Pack
     from streams.cli_alarms_view import Sheet
     from streams.run.client import Listing, Result, Row
 
@@ -160,6 +161,9 @@ def activate(
     author(by)
     if where.kafka is None and (reason or shadow):
         raise typer.BadParameter("--reason and --shadow go with --kafka")
+    found = loaded(paths)
+    if where.kafka is not None and found.pack is not None:
+        paths = _with_own(paths, found.pack)
     texts = loaded(paths).sources
     files = [(named(Path(path), paths), text) for path, text in texts.items()]
     try:
@@ -175,6 +179,14 @@ def activate(
         raise fail(f"the rules were not activated: {result.get('why', '')}")
     if not as_json:
         _tell_activated(result)
+
+
+def _with_own(paths: Sequence[Path], pack: Pack) -> list[Path]:
+    """A fleet watches itself: with the rules that are shipped for that, unless there are others."""
+    from streams.health import PARTITION  # noqa: PLC0415 - start-up
+    from streams.run.source import TOCSIN  # noqa: PLC0415 - start-up
+
+    return [*paths] if PARTITION in pack.classes else [*paths, TOCSIN]
 
 
 def _tell_activated(result: Result) -> None:

@@ -13,7 +13,9 @@ from streams.cli_settings import SettingsOption, settings_of
 def worker(
     *,
     settings: SettingsOption = None,
-    name: Annotated[str, typer.Option(help="What it is called; else by host and pid.")] = "",
+    name: Annotated[
+        str, typer.Option(help="What it is called; a restart keeps it. Else by its host.")
+    ] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Also what libraries say.")] = False,
 ) -> None:
     """Run the rules on Kafka, until SIGTERM or Ctrl-C.

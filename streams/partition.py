@@ -29,6 +29,7 @@ from streams.contents import Content
 from streams.duty import Duty, Edition
 from streams.feed import Mark, Said, fact_of
 from streams.groups import Total
+from streams.health import BEHIND_MS
 from streams.intake import Batch, Scanned
 from streams.ledger import Chain
 from streams.plant import Programs
@@ -97,6 +98,7 @@ class Beat:
     contents: list[Content] = field(default_factory=list)
     facts: list[tuple[int, Said]] = field(default_factory=list)     # each with its partition
     unused: list[Unused] = field(default_factory=list)
+    skewed: list[tuple[str, int]] = field(default_factory=list)     # devices: asset, ms ahead
 
 
 class Partition(Duty):
@@ -159,6 +161,7 @@ class Partition(Duty):
         scanned = self.site.scan([record.value or b"" for record in records])
         self.site.engine.enrol()      # also those of which nothing can be used: they are cut, too
         batch = self._punctual(scanned, records, beat)
+        self._stale(batch, records, beat)
         self._refuse(scanned, records, beat)
         if self._makes_late(batch):
             self.at.readings = first
@@ -331,7 +334,17 @@ class Partition(Duty):
             detail = f"{int(batch.t[i] - arrival[i]):,} ms ahead of its arrival"
             offset = records[int(batch.position[i])].offset
             beat.unused.append(Unused(offset, Reason.FUTURE.value, detail, asset))
+            beat.skewed.append((asset, int(batch.t[i] - arrival[i])))
         return _only(batch, good)
+
+    def _stale(self, batch: Batch, records: Sequence[Arrived], beat: Beat) -> None:
+        """Notes devices whose times are so far behind their arrival that their clocks may be."""
+        if len(batch) and batch.t.min() < records[-1].timestamp - BEHIND_MS:
+            arrival = np.array([record.timestamp for record in records], np.int64)[batch.position]
+            behind = np.nonzero(batch.t < arrival - BEHIND_MS)[0]
+            _, first = np.unique(batch.asset[behind], return_index=True)
+            beat.skewed += [(self.site.assets[int(batch.asset[i])], int(batch.t[i] - arrival[i]))
+                            for i in behind[first].tolist()]
 
     def _refuse(self, scanned: Scanned, records: Sequence[Arrived], beat: Beat) -> None:
         """Notes the records that were not used, each once, however many reasons there are."""

@@ -32,7 +32,10 @@ AGAIN = ("readings", "commands", "rules", "assets")  # where something may be se
 _BY_ASSET = ("readings", "commands")
 
 #: Reasons that not the messages of assets have, but commands.
-_OTHER = {"not_a_command": Text("不是一条可理解的命令", "not a command that is understood")}
+_OTHER = {
+    "not_a_command": Text("不是一条可理解的命令", "not a command that is understood"),
+    "not_a_fact": Text("不是分区之间的通报", "not what partitions tell each other for groups"),
+}
 _POSITION = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,9})/([0-9]{1,18})")
 
 Message = tuple[bytes, bytes, Headers]  # key, value, headers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rules.model import Asset
@@ -67,6 +67,7 @@ class Cut:
     head: bytes
     parts: Mapping[str, bytes]
     graves: Mapping[str, int]
+    made: int               # when (ms)
 
 
 @dataclass
@@ -91,6 +92,8 @@ class Held:
     _unsaved: dict[str, bytes] = field(default_factory=dict)    # parts cut and not yet safe
     _offsets: dict[int, int] = field(default_factory=dict)      # record of the ledger -> offset
 
+    saved_at: int = 0                       # when that was taken (ms); 0: not here
+    skewed: Callable[[int, Sequence[tuple[str, int]]], None] = lambda *_: None
     stocked: int = -1                       # the revision of the inventory that it has
     diverged: str = ""                      # played again, it said something else than before
 
@@ -123,6 +126,8 @@ class Held:
     async def read(self, records: Sequence[Arrived]) -> None:
         """A batch of readings, and the orders whose turn has come with it."""
         beat = self.partition.read(records)
+        if beat.skewed:
+            self.skewed(self.number, beat.skewed)
         self._came("readings", records)
         await self.perform(beat, "readings", records)
         await self.carry_out()
@@ -271,14 +276,16 @@ class Held:
 
     # Snapshots --------------------------------------------------------------------------------
 
-    def cut(self) -> Cut | None:
-        """The state as it is now; None: nothing has changed since the newest snapshot."""
-        at, n = self.partition.at, self.partition.chain.n
-        if (at.readings, at.commands, at.feed, n) == self.saved:
+    def cut(self, now: int) -> Cut | None:
+        """The state as it is now (ms by this machine's clock); None: nothing has changed since the
+        newest snapshot."""
+        if self._now() == self.saved:
+            self.saved_at = now
             return None
+        at, n = self.partition.at, self.partition.chain.n
         head, parts = self.cutter.cut()
         self._unsaved |= parts
-        return Cut(_copy(at), n, head, dict(self._unsaved), dict(self.graves))
+        return Cut(_copy(at), n, head, dict(self._unsaved), dict(self.graves), now)
 
     async def save(self, cut: Cut) -> None:
         """Makes a cut safe, unless the partition is another's meanwhile. Raises SendError."""
@@ -289,6 +296,7 @@ class Held:
         ):
             at = cut.at
             self.saved = at.readings, at.commands, at.feed, cut.n
+            self.saved_at = cut.made
             self._unsaved = {name: data for name, data in self._unsaved.items()
                              if cut.parts.get(name) is not data}
 
@@ -298,6 +306,15 @@ class Held:
             self.alerts = self._offsets[n] + 1
             self._offsets = {m: at for m, at in self._offsets.items() if m > n}
         return self.alerts
+
+    def unsaved_ms(self, now: int) -> int:
+        """For how long what is not in a safe snapshot has not been (ms, `now` by this machine's
+        clock); 0: nothing is missing."""
+        return now - self.saved_at if self.saved_at and self._now() != self.saved else 0
+
+    def _now(self) -> tuple[int, int, int, int]:
+        at = self.partition.at
+        return at.readings, at.commands, at.feed, self.partition.chain.n
 
     def durable(self, topic: str) -> int | None:
         """The offset that may be committed of an input."""

@@ -25,6 +25,7 @@ from streams.run.logs import LogError
 from streams.run.outgoing import Outgoing
 from streams.run.stock import Stock
 from streams.run.taking import Taking
+from streams.run.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Keeper:
         self._saving = asyncio.Lock()
         self._durable: dict[TP, int] = {}
         self.held: dict[int, Held] = {}
+        self.watch: Watch | None = None
         self.tally = Tally()
 
     # The group gives and takes ----------------------------------------------------------------
@@ -79,6 +81,8 @@ class Keeper:
         for number in sorted({tp.partition for tp in partitions}):
             held = await self._taking.take(Place(number, self._total, self._of), epoch)
             await self._follow(held)
+            if self.watch is not None:
+                held.skewed = self.watch.skewed
             self.held[number] = held
         if self.held:
             log.info("partitions %s taken over in %.2f s, epoch %d",
@@ -98,7 +102,7 @@ class Keeper:
         del partitions      # it is always all of them
         async with self._saving:
             for held in self.held.values():
-                cut = held.cut()
+                cut = held.cut(now_ms())
                 if cut is not None:
                     await self._save(held, cut)
             await self._out.settled()
@@ -183,6 +187,8 @@ class Keeper:
             if said is not None:
                 one = held.pace.inputs[topic]
                 one.end, one.polled = said[0], said[1] - self._skew.ms
+                if self.watch is not None:
+                    self.watch.answered(said[1])
         now = held.pace.clock()
         await self._follow(held)
         await held.carry_out()
@@ -213,7 +219,7 @@ class Keeper:
             cuts: list[tuple[Held, Cut]] = []
             async with turn() as tps:
                 for number in sorted({tp.partition for tp in tps}):
-                    cut = self.held[number].cut()
+                    cut = self.held[number].cut(now_ms())
                     if cut is not None:
                         cuts.append((self.held[number], cut))
             async with self._saving:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache
 
 from aiokafka.partitioner import murmur2
@@ -28,6 +27,7 @@ from streams.run.taking import Taking, TakingError
 from streams.run.transport import GroupDiedError, app_of, consumer, producer, run, signalled
 from streams.run.transport_faust import App
 from streams.run.transport_setup import Setup
+from streams.run.watch import Watch
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Worker:
 
     def __init__(self, settings: Settings, name: str = "") -> None:
         self.settings = settings
-        self.name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self.name = name or socket.gethostname()
         self.names = Names(settings.kafka.prefix)
         self.skew = Skew()
         self._begun = time.monotonic()
@@ -128,7 +128,20 @@ class Worker:
         sender.app = app
         log.info("worker %s of group %s begins, rules %s", self.name, setup.group,
                  active.now.edition.name if active.now else "")
-        await run(app, stopping, (
+        self.watch = self.keeper.watch = Watch(
+            self.name, self.names, of, lambda: self.keeper.held, lambda: app.fetching.places,
+            lambda: self.skew.ms)
+
+        async def report(said: Sequence[tuple[str, bytes]]) -> None:
+            for asset, value in said:
+                await out.put(self.names.of("readings"), of(asset), asset.encode(), value)
+
+        def classes() -> Container[str]:
+            return active.now.edition.pack.classes if active.now is not None else ()
+
+        ends = asyncio.Event()
+        await run(app, ends, (
+            self.watch.run(report, classes, stopping, ends),
             self.keeper.ticks(app.holding.turn, lambda tp: consumer(app).polled(tp)),
             self.keeper.snapshots(app.holding.turn),
             self.keeper.follow(),
@@ -162,6 +175,7 @@ class Worker:
 
     def stalled(self, partitions: Mapping[TP, float]) -> None:
         """See `Reports`."""
+        self.watch.stalled = partitions
         for tp, seconds in partitions.items():
             log.warning("%s/%d has not moved for %.0f s", *tp, seconds)
 
