@@ -248,6 +248,17 @@ def test_what_is_not_kept_any_more_is_said() -> None:
         played(ledger, [])
 
 
+def test_a_changed_inventory_is_recorded_alike_before_and_after_a_takeover() -> None:
+    one = partition(assets=["P9", "P1", "P5"])
+    head, parts = Cutter(one).cut()
+    two = taken_over(head, parts)
+    for n, (put, gone) in enumerate([(["P4", "P0"], ["P1"]), (["P1"], []), ([], ["P9"])]):
+        new = [Asset(name, "pump", {"site": "s2"}) for name in put]
+        made = [each.assets(new, gone, "ana", str(n), T + n) for each in (one, two)]
+        assert made[0].contents == made[1].contents
+        assert made[0].facts == made[1].facts
+
+
 # Parts --------------------------------------------------------------------------------------------
 
 
