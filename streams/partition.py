@@ -112,7 +112,7 @@ class Partition(Duty):
         site: Share | None = None, programs: Programs | None = None,
     ) -> None:
         site = site or Share(edition.pack, zone, start=start, programs=programs, mine=place.has)
-        super().__init__(edition, zone, _listed(site), start, site)
+        super().__init__(edition, zone, site.inventory, start, site)
         self.place = place
         self.at = Position(clock=start)
         self.chain = Chain()
@@ -364,11 +364,6 @@ class Partition(Duty):
                 found.add(offset)
                 where = f"{one.signal}: {one.found}" if one.signal else one.found
                 beat.unused.append(Unused(offset, one.reason.value, where, one.asset))
-
-
-def _listed(site: Share) -> tuple[Asset, ...]:
-    """The inventory in an order of its own: its hash is recorded."""
-    return tuple(sorted(site.inventory, key=lambda asset: asset.id))
 
 
 def _only(batch: Batch, good: npt.NDArray[np.bool_]) -> Batch:

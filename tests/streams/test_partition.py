@@ -248,6 +248,30 @@ def test_what_is_not_kept_any_more_is_said() -> None:
         played(ledger, [])
 
 
+def test_facts_and_ticks_do_not_mind_their_order() -> None:
+    """A clock of a plan of a group is due at a tick that came before the group did."""
+    made = []
+    for tick_first in (True, False):
+        one = partition(text=PLANNED)
+        told = fed(0, fact(1, 0), fact(2, 500, "P2"), Mark(0, T + 600))
+        assert kinds(one.feed(told)) == [("pump.two", "raised", 500)]
+        found = kinds(one.tick(T + 60_000)) if tick_first else []
+        found += kinds(one.feed(fed(3, Mark(0, T + 4_000))))
+        made.append(found if tick_first else found + kinds(one.tick(T + 60_000)))
+    assert made == [[("pump.two", "overdue", 3_500)]] * 2
+
+
+def test_a_changed_inventory_is_recorded_alike_before_and_after_a_takeover() -> None:
+    one = partition(assets=["P9", "P1", "P5"])
+    head, parts = Cutter(one).cut()
+    two = taken_over(head, parts)
+    for n, (put, gone) in enumerate([(["P4", "P0"], ["P1"]), (["P1"], []), ([], ["P9"])]):
+        new = [Asset(name, "pump", {"site": "s2"}) for name in put]
+        made = [each.assets(new, gone, "ana", str(n), T + n) for each in (one, two)]
+        assert made[0].contents == made[1].contents
+        assert made[0].facts == made[1].facts
+
+
 # Parts --------------------------------------------------------------------------------------------
 
 
