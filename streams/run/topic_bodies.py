@@ -17,7 +17,6 @@ from msgspec import Meta
 from rules.model import Asset
 from streams.alarms import Word
 from streams.assets import MAX_ID
-from streams.duty import pack_hash
 from streams.run.control_bodies import MAX_FILES, LongText, PackBody
 
 ACTIVE = b"active"
@@ -48,6 +47,8 @@ class Pack(_Body, frozen=True):
     @property
     def name(self) -> str:
         """The hash that names it."""
+        from streams.duty import pack_hash  # noqa: PLC0415 - the engine takes a second to import
+
         return pack_hash(self.texts)
 
 

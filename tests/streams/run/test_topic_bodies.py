@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -83,3 +86,8 @@ def test_what_is_no_body_is_refused(data: bytes) -> None:
 def test_a_body_has_a_bound() -> None:
     with pytest.raises(BodyError, match="found 101 bytes, expected at most 100"):
         read(b" " * 101, Pack, 100)
+
+
+def test_the_list_is_shown_without_the_engine_which_takes_a_second_to_import() -> None:
+    code = "import sys, streams.run.client_kafka as c; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
