@@ -6,16 +6,21 @@ cut off, would find everything late and silent. So the *pace* of an input is
     while records wait     the broker's stamp of the last one played
     when all are played    the moment of the newest answer of a broker that there is nothing more
 
-and a partition's clock goes no further than the least of its inputs'. After a leap (the brokers
-were away) those who send need a moment to send what they kept: the clock waits for it.
+and a partition's clock goes no further than the least of its inputs'. While the brokers are away,
+those who send readings keep them, and need a moment to send them after: so a *gap*, a time of which
+nothing is known (no reading arrived, and no broker said that there is none), keeps the clock back.
+Our own haste or slowness is no gap: what was played has stamps, however late it was played. Orders
+and facts need no moment: orders act on arrival, and facts have marks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-LEAP_MS = 2_000      # between two looks: more is a leap
+GAP_MS = 2_000       # more is a gap
 SETTLE_MS = 5_000    # after it
+KEPT = "readings"    # the input whose senders keep what they have
 UNKNOWN = -(1 << 62)
 
 
@@ -28,12 +33,31 @@ class Input:
     polled: int = UNKNOWN
     done: int = 0             # next offset to be played
     end: int = -1             # as the newest answer had it; -1: none yet
+    known: int = UNKNOWN      # what came up to then (ms) is known
+    gap: int = UNKNOWN        # when the newest gap ended
 
     def pace(self) -> int:
         """See above."""
         if 0 <= self.end <= self.done:
             return max(self.polled, self.stamp)
         return self.stamp
+
+    def played(self, stamps: Sequence[int], done: int) -> None:
+        """Records with these stamps (one at least) were played, the last before offset `done`."""
+        self.done, self.stamp = done, max(self.stamp, stamps[-1])
+        for stamp in stamps if stamps[-1] - self.known > GAP_MS else stamps[-1:]:
+            self._know(stamp)
+        self._know(self.pace())
+
+    def asked(self, end: int, polled: int) -> None:
+        """A broker's answer: where the partition ends, and when it said so."""
+        self.end, self.polled = end, polled
+        self._know(self.pace())
+
+    def _know(self, t: int) -> None:
+        if t - self.known > GAP_MS:
+            self.gap = t
+        self.known = max(self.known, t)
 
 
 @dataclass(slots=True)
@@ -42,8 +66,10 @@ class Pace:
 
     begun: int
     inputs: dict[str, Input] = field(default_factory=dict)
-    _reached: int = UNKNOWN
-    _settled: int = UNKNOWN
+
+    def __post_init__(self) -> None:
+        for one in self.inputs.values():
+            one.known = max(one.known, self.begun)
 
     def look(self) -> int:
         """The time (ms) up to which everything has come in, as far as can be known."""
@@ -52,13 +78,10 @@ class Pace:
     def clock(self) -> int | None:
         """Where the partition's clock may go now; None: not on, for the present."""
         now = self.look()
-        if now == UNKNOWN:
+        kept = self.inputs.get(KEPT)
+        if now == UNKNOWN or (kept is not None and now < kept.gap + SETTLE_MS):
             return None
-        before = self._reached if self._reached != UNKNOWN else self.begun
-        if now - before > LEAP_MS:
-            self._settled = now + SETTLE_MS
-        self._reached = max(now, before)
-        return now if now >= self._settled else None
+        return now
 
 
 class Skew:

@@ -179,9 +179,8 @@ class Held:
         await self.perform(self.partition.assets(put, gone, "assets", "", t))
 
     def _came(self, topic: str, records: Sequence[Arrived]) -> None:
-        one = self.pace.inputs[topic]
-        one.done = records[-1].offset + 1
-        one.stamp = max(one.stamp, records[-1].timestamp)
+        self.pace.inputs[topic].played(
+            [record.timestamp for record in records], records[-1].offset + 1)
 
     # What comes of them -----------------------------------------------------------------------
 

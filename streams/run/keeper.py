@@ -185,8 +185,7 @@ class Keeper:
         for topic in INPUTS:
             said = polled(TP(self._names.of(topic), held.number))
             if said is not None:
-                one = held.pace.inputs[topic]
-                one.end, one.polled = said[0], said[1] - self._skew.ms
+                held.pace.inputs[topic].asked(said[0], said[1] - self._skew.ms)
                 if self.watch is not None:
                     self.watch.answered(said[1])
         now = held.pace.clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import re
@@ -318,6 +319,7 @@ class Fleet:
 async def fleet(kafka: Kafka, folder: Path, seed: int, *, assets: int, rate: float,
                 counting: Callable[[str], None] = lambda _: None) -> AsyncIterator[Fleet]:
     """A fleet with two workers at work; gone at the end."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)    # brokers are away: it is known
     one = Fleet(kafka, folder, random.Random(seed), assets, rate, counting=counting)
     await one.begin()
     try:

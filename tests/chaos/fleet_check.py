@@ -10,12 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 from streams.contents import Content
 from streams.duty import Edition
-from streams.feed import Mark, Said, bytes_of
+from streams.feed import Mark, Said, bytes_of, fact_of
 from streams.ledger import Record, canonical, verify
 from streams.listing import rows
 from streams.messages import Living, parse
@@ -26,8 +27,7 @@ from tests.chaos.fleet_load import pack
 from tests.kafka.flow_kit import read_all
 
 PORTION = 2_000
-LATENESS_MS = 3_000
-IDLE_MS = 10_000        # after a fault, at most
+IDLE_MS = 10_000        # after a fault, at most: a session, a takeover, and the clock's 5 s
 LATER_MS = 600_000      # of the clock: all that was begun has ended by then
 
 Ledger = list[tuple[Record, Content]]
@@ -194,24 +194,37 @@ def wrong_by_hand(fleet: Fleet, found: Mapping[int, Ledger], *, hot: bool) -> li
     return wrong
 
 
-def idle(topics: Topics, faults: Sequence[Fault]) -> tuple[list[str], list[int]]:
-    """Alerts that came too late after what was done, and by how much all came after their instant
-    (ms)."""
-    wrong, waits = [], []
-    for p, records in topics.alerts.items():
-        for record in records:
-            said = parse(record.headers)
-            if not said.kind.startswith("alert."):
-                continue
-            at = record.timestamp
-            waits.append(at - said.t_ms)
-            ends = [at if x.ended is None or x.ended * 1000 > at else int(x.ended * 1000)
-                    for x in faults if x.begun * 1000 <= at]
-            since = max([said.t_ms, *ends])
-            if at - since > IDLE_MS + LATENESS_MS:
-                wrong.append(f"partition {p} {record.offset}: {said.kind} of {said.t_ms} came "
-                             f"{at - since} ms after all was well")
-    return wrong, sorted(waits)
+def idle(topics: Topics, faults: Sequence[Fault]) -> dict[int, int]:
+    """How long each partition stood still at most (ms): no record of its ledger came, and its clock
+    did not move by its marks. Not counted is the time in which something was done to the fleet.
+    """
+    moved: dict[int, list[int]] = {
+        p: [record.timestamp for record in records] for p, records in topics.alerts.items()}
+    furthest: dict[int, int] = {}
+    for record in topics.feed[0]:       # marks go to all partitions
+        said = fact_of(record.value, PARTITIONS)
+        if isinstance(said, Mark) and said.to > furthest.get(said.source, 0):
+            furthest[said.source] = said.to
+            moved[said.source].append(record.timestamp)
+    longest = {}
+    for p, times in moved.items():
+        times.sort()
+        longest[p] = max(_idle(*pair, faults) for pair in pairwise(times))
+    return longest
+
+
+def _idle(begun: int, ended: int, faults: Sequence[Fault]) -> int:
+    """Of the time between two moves, what comes after the last fault."""
+    ends = [ended if x.ended is None or x.ended * 1000 > ended else int(x.ended * 1000)
+            for x in faults if x.begun * 1000 <= ended]
+    return ended - max([begun, *ends])
+
+
+def waits(topics: Topics) -> list[int]:
+    """How long after their instants alerts came (ms), sorted."""
+    return sorted(
+        record.timestamp - said.t_ms for records in topics.alerts.values() for record in records
+        if (said := parse(record.headers)).kind.startswith("alert."))
 
 
 # By replay ------------------------------------------------------------------------------------

@@ -140,11 +140,11 @@ class Pumps:
     def _says(self, pump: _Pump, t: int) -> Iterator[Sent]:
         chance = self._chance
         self.sent += 1
-        if chance.random() < 0.1 * self._every / 1000:
+        if chance.random() < 0.06 * self._every / 1000:
             pump.hot_until = t + chance.randrange(500, 6_000)
         temp = round(chance.uniform(*(HOT if t < pump.hot_until else CALM)), 1)
         values: dict[str, object] = {"temp": temp}
-        if chance.random() < 0.1 * self._every / 1000:
+        if chance.random() < 0.06 * self._every / 1000:
             values["code"] = code = chance.choice([1, 2])
             if code == 1:
                 self.trips.add((pump.name, t))

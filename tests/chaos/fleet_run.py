@@ -138,8 +138,9 @@ async def checked(one: Fleet, orders: list[dict[str, Any]]) -> tuple[list[str], 
         check.replayed(topics, ledgers, editions, one)
     wrong += check.wrong_list(topics, parts)
     wrong += check.wrong_by_hand(one, ledgers, hot=not orders)
-    late, waits = check.idle(topics, one.faults)
-    wrong += late
+    idle, waits = check.idle(topics, one.faults), check.waits(topics)
+    wrong += [f"partition {p} stood still for {ms} ms" for p, ms in idle.items()
+              if ms > check.IDLE_MS]
     refused = {record.key for record in topics.refused[0]}
     if len(refused) != one.pumps.bad:
         wrong.append(f"{len(refused)} records refused, {one.pumps.bad} were no good")
@@ -150,7 +151,8 @@ async def checked(one: Fleet, orders: list[dict[str, Any]]) -> tuple[list[str], 
     figures = (f"{one.pumps.sent} readings, {len(contents)} records ({groups} of groups, {ticks} "
                f"late ticks, {one.fenced} fenced) of {epochs} epochs; alert after its instant "
                f"p50 {waits[len(waits) // 2]} ms, p99 {waits[len(waits) * 99 // 100]} ms, "
-               f"longest {waits[-1]} ms; {len(one.died)} workers ended by themselves")
+               f"longest {waits[-1]} ms; stood still {max(idle.values())} ms "
+               f"at most; {len(one.died)} workers ended by themselves")
     return wrong, figures
 
 

@@ -12,8 +12,8 @@ from tests.chaos.fleet import environ_seed
 from tests.chaos.fleet_run import Plan, run
 from tests.kafka.broker import cluster
 
-SHORT = Plan(kills=2, joins=1, zombies=1, brokers=1, away_s=2.0, pause_s=(0.0, 0.5), assets=300,
-             rate=1_500)
+SHORT = Plan(kills=2, joins=1, zombies=1, brokers=1, away_s=2.0, pause_s=(0.0, 0.5), assets=200,
+             rate=1_000)
 ORDERED = Plan(kills=1, orders=60, assets=100, rate=500)
 
 

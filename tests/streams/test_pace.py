@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.pace import LEAP_MS, SETTLE_MS, UNKNOWN, Input, Pace, Skew
+from streams.pace import GAP_MS, SETTLE_MS, UNKNOWN, Input, Pace, Skew
 
 
 @pytest.mark.parametrize(
@@ -41,41 +41,78 @@ def looks(begun: int, *times: int) -> list[int | None]:
     pace = Pace(begun, {"readings": at(begun)})
     found = []
     for t in times:
-        pace.inputs["readings"].polled = t
+        pace.inputs["readings"].asked(0, t)
         found.append(pace.clock())
     return found
 
 
 def test_small_steps_are_taken_at_once() -> None:
-    assert looks(0, 500, 500, 500 + LEAP_MS) == [500, 500, 500 + LEAP_MS]
+    assert looks(0, 500, 500, 500 + GAP_MS) == [500, 500, 500 + GAP_MS]
 
 
-def test_after_a_leap_it_waits_until_what_was_kept_has_come() -> None:
-    leap = LEAP_MS + 1
-    steps = [leap + i * 1_000 for i in range(7)]
-    settled = leap + SETTLE_MS
+def test_after_a_gap_it_waits_until_what_was_kept_has_come() -> None:
+    gap = GAP_MS + 1
+    steps = [gap + i * 1_000 for i in range(7)]
+    settled = gap + SETTLE_MS
     assert looks(0, *steps) == [None] * 5 + [settled, settled + 1_000]
 
 
-def test_each_leap_begins_the_wait_anew() -> None:
-    leap = LEAP_MS + 1
-    steps = [leap, *(2 * leap + i * 1_000 for i in range(6))]
-    assert looks(0, *steps) == [None] * 6 + [2 * leap + SETTLE_MS]
+def test_each_gap_begins_the_wait_anew() -> None:
+    gap = GAP_MS + 1
+    steps = [gap, *(2 * gap + i * 1_000 for i in range(6))]
+    assert looks(0, *steps) == [None] * 6 + [2 * gap + SETTLE_MS]
 
 
-def test_what_goes_back_is_no_leap_forward_again() -> None:
+def test_what_goes_back_is_no_gap_forward_again() -> None:
     assert looks(0, 2_000, 500, 2_500) == [2_000, 500, 2_500]
 
 
+def backlog(*stamps: int) -> tuple[Pace, Input]:
+    """What lay there when a partition was taken over whose clock stood at 10,000."""
+    pace = Pace(10_000, {"readings": Input(), "commands": Input()})
+    one = pace.inputs["readings"]
+    one.asked(len(stamps), 90_000)
+    pace.inputs["commands"].asked(0, 90_000)
+    return pace, one
+
+
 def test_a_backlog_is_played_by_the_stamps_of_its_records() -> None:
-    backlog = Input(stamp=UNKNOWN, polled=90_000, done=0, end=3)
-    pace = Pace(10_000, {"readings": backlog})
+    pace, one = backlog(10_500, 12_000, 13_900)
     assert pace.clock() is None
     found = []
-    for done, stamp in ((1, 10_500), (2, 12_000), (3, 13_900)):
-        backlog.done, backlog.stamp = done, stamp
+    for done, stamp in ((1, 10_500), (2, 12_000)):
+        one.played([stamp], done)
         found.append(pace.clock())
-    assert found == [10_500, 12_000, None]      # the last: now is far from the stamps, a leap
+    one.played([13_900], 3)
+    assert [*found, pace.look()] == [10_500, 12_000, 90_000]
+    assert pace.clock() is None      # of the time from 13,900 on nothing is known
+
+
+def test_it_is_no_gap_if_much_is_played_at_once() -> None:
+    stamps = range(11_000, 89_000, 1_000)
+    pace, one = backlog(*stamps)
+    one.played(stamps, len(stamps))
+    one.asked(len(stamps), 90_000)
+    assert pace.clock() == 90_000
+
+
+def test_a_gap_within_what_is_played_at_once_is_found() -> None:
+    stamps = [11_000, 12_000, 40_000, 41_000]
+    pace, one = backlog(*stamps, 43_000, 45_000, 46_000)
+    one.played(stamps, len(stamps))
+    assert one.gap == 40_000
+    one.played([43_000], 5)
+    assert pace.clock() is None
+    one.played([45_000], 6)
+    assert pace.clock() == 40_000 + SETTLE_MS
+
+
+def test_gaps_of_orders_keep_nobody_waiting() -> None:
+    pace = Pace(10_000, {"readings": at(10_000), "commands": at(10_000)})
+    pace.inputs["commands"].asked(0, 90_000)
+    pace.inputs["readings"].asked(0, 11_000)
+    assert pace.inputs["commands"].gap == 90_000
+    assert pace.clock() == 11_000
 
 
 def test_a_skew_is_the_least_difference_lately() -> None:
