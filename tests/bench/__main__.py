@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -27,25 +27,9 @@ from rules.records import Message
 from streams.engine import Engine
 from streams.plant import Plant, Programs
 from tests.bench import naive, plant
+from tests.bench.figures import Figure, report
 
 REPO = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the report."""
-
-    what: str
-    value: float
-    unit: str
-    baseline: str = ""
-    against: float = 0.0
-    goal: str = ""
-
-    @property
-    def ratio(self) -> float:
-        """How often the baseline's figure goes into ours."""
-        return self.value / self.against if self.against else 0.0
 
 
 def clock(work: Callable[[], object]) -> float:
@@ -205,16 +189,21 @@ def memory(assets: int) -> list[Figure]:
     ]  # fmt: skip
 
 
-def report(figures: list[Figure]) -> str:
-    """The figures as a table."""
-    lines = []
-    for one in figures:
-        value = f"{one.value:,.0f}" if one.value >= 100 else f"{one.value:,.2f}"
-        line = f"{one.what:<48}{value:>14} {one.unit:<11}"
-        if one.against:
-            line += f" {one.ratio:7.2f} x {one.baseline}"
-        lines.append(line + (f"  (goal {one.goal})" if one.goal else ""))
-    return "\n".join(lines)
+Part = Callable[[], list[Figure]]
+
+
+def parts(quick: bool) -> list[Part]:
+    """What is measured in process."""
+    rounds, assets = (5, 20_000) if quick else (12, 400_000)
+    return [lambda: bytes_to_alarms(rounds), lambda: evaluations(rounds), loading,
+            lambda: memory(assets)]
+
+
+def fleet_parts(quick: bool) -> list[Part]:
+    """What is measured with workers on Kafka."""
+    from tests.bench import fleet  # noqa: PLC0415 — Faust and the clients take seconds to import
+
+    return [lambda: fleet.measure(30_000 if quick else 300_000)]
 
 
 def main() -> None:
@@ -222,13 +211,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and assets")
+    parser.add_argument("--fleet", action="store_true",
+                        help="workers on a broker of their own, instead of the engine in process")
     chosen = parser.parse_args()
-    rounds, assets = (5, 20_000) if chosen.quick else (12, 400_000)
     figures = []
-    for part in (
-        lambda: bytes_to_alarms(rounds), lambda: evaluations(rounds), loading,
-        lambda: memory(assets),
-    ):  # fmt: skip
+    for part in fleet_parts(chosen.quick) if chosen.fleet else parts(chosen.quick):
         figures += part()
         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
