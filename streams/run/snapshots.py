@@ -3,16 +3,20 @@
     key   3/b/17/12-340/0      chunk 0 of a part, as the owner of epoch 12 wrote it as its 340th
     key   3/head/12            the newest head of that owner: where the partition stands, its parts
 
-A part is never written over: each has a key of its own, and goes (by a tombstone) once a head is
-safe that does not name it. So whatever of a snapshot is written when its owner dies, the head
-before it still has all its parts; and what a fenced owner writes late is in nobody's way. The head
-of the greatest epoch counts.
+A part is never written over: each has a key of its own, and goes (by a tombstone) a while after a
+head was safe that does not name it. So whatever of a snapshot is written when its owner dies, the
+head before it still has all its parts. The head of the greatest epoch counts. What a fenced owner
+writes late is in nobody's way: it may take the next one's parts for outdated, but knows that it is
+fenced before it would remove them.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +25,10 @@ import msgspec
 
 from streams.run.outgoing import Outgoing
 
+log = logging.getLogger(__name__)
+
 CHUNK = 700 << 10               # bytes; with key and headers below the brokers' limit of 1 MiB
+KEPT_S = 60.0                   # parts that are outdated; longer than any session that is usual
 MAX_PART = 1 << 30              # bytes of a part unpacked
 LEVEL = 1                       # of zstd: what changes every second is not worth more
 
@@ -79,13 +86,18 @@ def _unpacked(data: bytes, size: int) -> bytes:
 class Shelf:
     """Writes the snapshots of one partition."""
 
-    def __init__(self, topic: str, partition: int, epoch: int, found: Found) -> None:
+    def __init__(
+        self, topic: str, partition: int, epoch: int, found: Found,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._topic, self._partition, self._epoch = topic, partition, epoch
         self._refs: dict[str, Ref] = dict(found.written.parts) if found.written else {}
-        self._stale = list(found.strays)
         self._count = 0
+        self._stale: deque[tuple[float, bytes]] = deque()       # when to go, key
+        self._outdate(found.strays)
         if found.written and found.written.epoch != epoch:
-            self._stale.append(_head_key(partition, found.written.epoch))
+            self._outdate([_head_key(partition, found.written.epoch)])
 
     async def write(
         self, out: Outgoing, head: bytes, parts: Mapping[str, bytes],
@@ -109,10 +121,13 @@ class Shelf:
         if not out.live():
             return False
         self._refs = refs
-        for key in (*self._stale, *stale):
-            await self._put(out, key, None)
-        self._stale = []
+        self._outdate(stale)
+        while self._stale and self._stale[0][0] <= self._clock():
+            await self._put(out, self._stale.popleft()[1], None)
         return True
+
+    def _outdate(self, keys: Iterable[bytes]) -> None:
+        self._stale.extend((self._clock() + KEPT_S, key) for key in keys)
 
     async def _part(self, out: Outgoing, name: str, data: bytes) -> Ref:
         self._count += 1
@@ -136,9 +151,8 @@ def _head_key(partition: int, epoch: int) -> bytes:
 
 
 async def load(partition: int, records: AsyncIterator[Any]) -> Found:
-    """The newest snapshot of a partition, from all that its topic holds (portions of records).
-
-    Raises PartsError where a head is there and its parts are not whole.
+    """The newest snapshot of a partition that is whole, from all that its topic holds (portions of
+    records). What is not is told, and passed over.
     """
     held: dict[bytes, bytes] = {}
     async for portion in records:
@@ -148,25 +162,33 @@ async def load(partition: int, records: AsyncIterator[Any]) -> Found:
             elif record.key is not None:
                 held[record.key] = record.value
     prefix = f"{partition}/head/".encode()
-    heads = [_written(value) for key, value in held.items() if key.startswith(prefix)]
+    heads = [head for key, value in held.items() if key.startswith(prefix)
+             and (head := _written(key, value)) is not None]
     if not heads:
         return Found(strays=list(held))
-    best = max(heads, key=lambda one: one.epoch)
-    needed = {_head_key(partition, best.epoch)}
+    head = max(heads, key=lambda one: one.epoch)    # an older one is of an owner that was fenced
+    needed = {_head_key(partition, head.epoch)}
     parts = {}
-    for name, ref in best.parts.items():
-        keys = _keys(partition, ref)
-        needed.update(keys)
-        parts[name] = _joined(held, keys, ref)
-    return Found(best, parts, [key for key in held if key not in needed])
+    try:
+        for name, ref in head.parts.items():
+            keys = _keys(partition, ref)
+            needed.update(keys)
+            parts[name] = _joined(held, keys, ref)
+    except PartsError as error:
+        log.warning("the snapshot of partition %d is not whole, and its ledger is played from the "
+                    "beginning: %s", partition, error)
+        return Found(strays=list(held))
+    return Found(head, parts, [key for key in held if key not in needed])
 
 
-def _written(value: bytes) -> Written:
+def _written(key: bytes, value: bytes) -> Written | None:
+    """A head as it was written, None of anything else."""
     try:
         data = bytes(cramjam.zstd.decompress(value))
         return msgspec.msgpack.decode(data, type=Written)
     except (cramjam.DecompressionError, msgspec.MsgspecError) as error:
-        raise PartsError(f"not a head: {error}") from None
+        log.warning("%r is not the head of a snapshot: %s", key, error)
+        return None
 
 
 def _joined(held: Mapping[bytes, bytes], keys: list[bytes], ref: Ref) -> bytes:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.contents import Content
 from streams.duty import Edition, EditionError
-from streams.ledger import Chain, Record
+from streams.ledger import Chain, Record, link
 from streams.messages import Living, NotOurs, parse, worker_source
 from streams.partition import Arrived, Beat, Partition, Place, Position
 from streams.partition_again import DivergedError, Tail, Want, again, begun
@@ -28,7 +28,7 @@ from streams.run.active import Active
 from streams.run.held import INPUTS, Held, Names, owner
 from streams.run.logs import Logs
 from streams.run.outgoing import Outgoing
-from streams.run.snapshots import Found, PartsError, Shelf, load
+from streams.run.snapshots import Found, Shelf, Written, load
 from streams.snapshot import SnapshotError
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class _Ledger:
     next: int                       # offset
     living: Living
     n: int                          # the last record that the snapshot holds
+    head: bytes                     # its hash
     records: list[tuple[Record, Content]] = field(default_factory=list)
     offsets: dict[int, int] = field(default_factory=dict)
 
@@ -64,13 +65,29 @@ class _Ledger:
             return
         if said.epoch is None or not self.living.counts(self.partition, said.epoch):
             return
-        if said.kind == "owner":
-            return
-        content = json.loads(body)
-        n = content["n"]
-        if n == self.n + len(self.records) + 1:
+        n = self.n + len(self.records) + 1
+        content = _content(body)
+        if content.get("n") == n and link(self.head, body) == said.hash:
+            self.head = said.hash
             self.records.append((Record(n, said.hash, body), content))
             self.offsets[n] = offset
+        elif said.kind != "owner" and not 0 < _number(content) < n:     # those the snapshot holds
+            log.warning("ledger %d at %d: record %s does not follow record %d: passed over",
+                        self.partition, offset, content.get("n"), n - 1)
+
+
+def _content(body: bytes) -> Content:
+    """What a record says; {} of bytes that say nothing."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(content: Content) -> int:
+    n = content.get("n")
+    return n if isinstance(n, int) else 0
 
 
 class Taking:
@@ -89,14 +106,16 @@ class Taking:
         found = await self._found(number)
         partition: Partition | None = None
         if found.written is not None:
-            head = head_of(found.written.head)
-            edition = self._edition(head.edition)
-            partition = joined(
-                head, found.parts, edition, place, self._compiled(edition, head.zone))
-        n = partition.chain.n if partition is not None else 0
+            try:
+                partition = self._joined(found.written, found.parts, place)
+            except (SnapshotError, ValueError, LookupError) as error:
+                log.warning("the snapshot of partition %d cannot be used (%r): its ledger is "
+                            "played from the beginning", number, error)
+                found = Found(strays=found.strays)
+        chain = partition.chain if partition is not None else Chain()
         epoch = found.written.epoch if found.written else 0
         first = found.written.alerts if found.written else 0
-        ledger = _Ledger(number, first, Living({number: epoch}), n)
+        ledger = _Ledger(number, first, Living({number: epoch}), chain.n, chain.head)
         _, end = await self._logs.bounds(self._names.of("alerts"), number)
         await ledger.read(self._logs, self._names.of("alerts"), end)
         epoch = max(generation, ledger.living.greatest.get(number, 0) + 1)
@@ -119,6 +138,11 @@ class Taking:
             await held.perform(partition.opened(now.by, now.request))
         return held
 
+    def _joined(self, written: Written, parts: Mapping[str, bytes], place: Place) -> Partition:
+        head = head_of(written.head)
+        edition = self._edition(head.edition)
+        return joined(head, parts, edition, place, self._compiled(edition, head.zone))
+
     def _edition(self, name: str) -> Edition:
         try:
             return self._active.editions[name]
@@ -136,12 +160,7 @@ class Taking:
     async def _found(self, number: int) -> Found:
         topic = self._names.of("snapshots")
         first, end = await self._logs.bounds(topic, number)
-        try:
-            return await load(number, self._logs.read(topic, number, first, end))
-        except (PartsError, SnapshotError) as error:
-            log.warning("snapshot of partition %d cannot be used (%s): its ledger is played from "
-                      "the beginning", number, error)
-            return Found()
+        return await load(number, self._logs.read(topic, number, first, end))
 
     async def _fence(self, number: int, epoch: int) -> int:
         """Puts up the fence; the offset after it."""
