@@ -117,7 +117,8 @@ class Partition(Duty):
         self.at = Position(clock=start)
         self.chain = Chain()
         self.counts: Counter[str] = Counter()       # records and values not used, by reason
-        self.changed: set[Key] = set()              # points changed since their rows were shown …
+        self.changed: dict[Key, set[str]] = {}      # points changed since their rows were shown,
+                                                    # with the alarms …
         self.cut_points: set[Key] = set()           # … and since they were cut
         self.cut_whole = False                      # rules took over: assets may be gone
         self.facts_told = 0                         # facts sent, ever
@@ -288,9 +289,11 @@ class Partition(Duty):
         self._gather(beat)
 
     def _seen(self, contents: Iterable[Content]) -> None:
-        keys = [(x["rule"], x["asset"]) for x in contents if x["type"] == "alert"]
-        self.changed.update(keys)
-        self.cut_points.update(keys)
+        for content in contents:
+            if content["type"] == "alert":
+                key = content["rule"], content["asset"]
+                self.changed.setdefault(key, set()).add(content["alarm"])
+                self.cut_points.add(key)
 
     def _gather(self, beat: Beat) -> None:
         """What groups count of it, for the partitions of their keys."""

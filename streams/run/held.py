@@ -94,6 +94,7 @@ class Held:
 
     saved_at: int = 0                       # when that was taken (ms); 0: not here
     skewed: Callable[[int, Sequence[tuple[str, int]]], None] = lambda *_: None
+    list_due: float = 0.0                   # when to put the list right (monotonic); 0: it was
     stocked: int = -1                       # the revision of the inventory that it has
     diverged: str = ""                      # played again, it said something else than before
 
@@ -225,25 +226,50 @@ class Held:
     def show(self) -> None:
         """Rows of the points that changed: as they are, or that they have ended."""
         duty, now = self.partition, self.partition.at.clock
-        points, duty.changed = duty.changed, set()
-        for key in sorted(points):
+        points, duty.changed = duty.changed, {}
+        for key, alarms in sorted(points.items()):
             rows = {row["alarm"]: row for row in rows_of(duty.alarms, duty.contents, key)}
             for alarm, row in rows.items():
                 self.graves.pop(alarm, None)
                 self.shown.add(alarm)
                 self._row(alarm, row)
             point = duty.alarms.book.points.get(key)
-            ids = {alarm_id(*key, raised) for raised in (*(point.open if point else ()), 0)}
-            for alarm in (ids & self.shown) - rows.keys():
-                self.shown.discard(alarm)
-                self.graves[alarm] = now + GRAVE_MS
-                self._row(alarm, _ended(alarm, key))
+            others = {alarm_id(*key, raised) for raised in (*(point.open if point else ()), 0)}
+            for alarm in sorted(((alarms | others) & self.shown) - rows.keys()):
+                self._end(alarm, key, now)
+
+    def _end(self, alarm: str, key: tuple[str, str], now: int) -> None:
+        """The list says that an alarm is over, and forgets it later."""
+        self.shown.discard(alarm)
+        self.graves[alarm] = now + GRAVE_MS
+        self._row(alarm, _ended(alarm, key))
+
+    def put_right(self, found: Mapping[str, Row]) -> int:
+        """Makes the list on the topic (by alarm) that of this partition: an owner before may have
+        written after it was fenced, or not have come to it. How many rows were wrong."""
+        duty, now = self.partition, self.partition.at.clock
+        rows = {row["alarm"]: row for key in duty.alarms.book.points
+                for row in rows_of(duty.alarms, duty.contents, key)}
+        wrong = 0
+        for alarm, row in rows.items():
+            if found.get(alarm) != json.loads(self._body(row)):
+                wrong += 1
+                self.shown.add(alarm)
+                self._row(alarm, row)
+        for alarm in sorted(found.keys() - rows.keys() - self.graves.keys()):
+            wrong += 1
+            key = str(found[alarm].get("rule", "")), str(found[alarm].get("asset", ""))
+            self._end(alarm, key, now)
+        return wrong
 
     def _row(self, alarm: str, row: Row) -> None:
-        body = canonical({**row, "partition": self.number})
+        body = self._body(row)
         headers = envelope(self.source, "alarm", f"{alarm}-{self.partition.chain.n}",
                            self.partition.at.clock, row["asset"])
         self._put("alarms", alarm.encode(), body, headers)
+
+    def _body(self, row: Row) -> bytes:
+        return canonical({**row, "partition": self.number})
 
     def _put(self, topic: str, key: bytes | None, value: bytes | None,
              headers: Sequence[tuple[str, bytes]] = (), at: int | None = None) -> None:

@@ -34,6 +34,7 @@ SNAPSHOT_S = 1.0
 FOLLOW_S = 0.5
 MARKS_A_SECOND = 500    # of all partitions together, at most
 MARK_S = 0.5            # at least
+LIST_S = 20.0           # after a takeover: by then an owner before has had its last word
 
 Turn = Callable[[], AbstractAsyncContextManager[frozenset[TP]]]
 #: Of a partition of a topic: where it ends, and when a broker said so (ms by this clock).
@@ -83,6 +84,7 @@ class Keeper:
             await self._follow(held)
             if self.watch is not None:
                 held.skewed = self.watch.skewed
+            held.list_due = time.monotonic() + LIST_S
             self.held[number] = held
         if self.held:
             log.info("partitions %s taken over in %.2f s, epoch %d",
@@ -190,6 +192,11 @@ class Keeper:
                     self.watch.answered(said[1])
         now = held.pace.clock()
         await self._follow(held)
+        if 0 < held.list_due <= time.monotonic():
+            held.list_due = 0.0
+            await held.release()
+            await self._out.settled()
+            await self._taking.put_right(held)
         await held.carry_out()
         if now is not None:
             await held.tick(now)

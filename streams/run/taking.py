@@ -196,6 +196,22 @@ class Taking:
         found = await self._logs.some(self._names.of("readings"), number, first, first + 1)
         return found[0].timestamp if found else int(time.time() * 1000)
 
+    async def put_right(self, held: Held) -> None:
+        """Compares the list of alarms on its topic with the partition's. Raises LogError."""
+        topic, number = self._names.of("alarms"), held.number
+        first, end = await self._logs.bounds(topic, number)
+        found: dict[str, Content] = {}
+        async for portion in self._logs.read(topic, number, first, end):
+            for record in portion:
+                alarm = (record.key or b"").decode("utf-8", "replace")
+                if record.value is None:
+                    found.pop(alarm, None)
+                elif alarm:
+                    found[alarm] = _content(record.value)
+        wrong = held.put_right(found)
+        if wrong:
+            log.info("partition %d: %d rows of the list were put right", number, wrong)
+
     # The tail ---------------------------------------------------------------------------------
 
     async def _again(self, held: Held, ledger: _Ledger) -> None:
