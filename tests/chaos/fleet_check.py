@@ -48,9 +48,13 @@ class Topics:
     async def of(cls, fleet: Fleet) -> Topics:
         """As they are now."""
         brokers, spread = ",".join(fleet.kafka.brokers), list(range(PARTITIONS))
-        read = [await read_all(brokers, fleet.topic(name), spread) for name in (
-            "readings", "commands", "group-feed", "alerts", "alarms")]
-        return cls(*read, await read_all(brokers, fleet.topic("refused"), [0]))
+
+        async def read(name: str) -> dict[int, list[Any]]:
+            return await read_all(brokers, fleet.topic(name), spread)
+
+        return cls(await read("readings"), await read("commands"), await read("group-feed"),
+                   await read("alerts"), await read("alarms"),
+                   await read_all(brokers, fleet.topic("refused"), [0]))
 
 
 def ledgers(topics: Topics) -> dict[int, Ledger]:

@@ -135,7 +135,6 @@ async def checked(one: Fleet, orders: list[dict[str, Any]]) -> tuple[list[str], 
         made = check.undisturbed(topics, ledgers, editions[name], one)
         parts = [part for part, _ in made]
         wrong += check.differences(ledgers, {p: x for p, (_, x) in enumerate(made)})
-        check.replayed(topics, ledgers, editions, one)
     wrong += check.wrong_list(topics, parts)
     wrong += check.wrong_by_hand(one, ledgers, hot=not orders)
     idle, waits = check.idle(topics, one.faults), check.waits(topics)
