@@ -2,7 +2,8 @@
 #   make run     start Tocsin               make lint    style, types, layers
 #   make test    all checks (< 5 min)       make bench   measure speed
 #   make soak    random packs and hostile input, long (TOCSIN_SEEDS, TOCSIN_HOSTILE say how long)
-#   make chaos   kill -9 at random moments, by the hundred (ARGS="--kills 200 --seed 1")
+#   make chaos   kill -9 at random moments, by the hundred: of the demo (ARGS="--demo --kills 200
+#                --seed 1"), and of workers on a Kafka with joins, zombies, brokers away (--fleet)
 #   make lock    renew requirements.lock    make clean   forget what was set up
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \

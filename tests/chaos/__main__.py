@@ -1,7 +1,7 @@
-"""`make chaos`: kills by the hundred. `python -m tests.chaos --kills 200 --seed 1`.
+"""`make chaos`: kills by the hundred; of the demo, then of workers on a Kafka under live load.
 
-With `--fleet`, workers on a Kafka are disturbed instead, under live load:
-`python -m tests.chaos --fleet --kills 60 --joins 30 --zombies 3 --broker 3 --readings 2000000`.
+    python -m tests.chaos --demo --kills 200 --seed 1
+    python -m tests.chaos --fleet --kills 60 --joins 30 --zombies 3 --broker 3 --readings 2000000
 """
 
 from __future__ import annotations
@@ -90,10 +90,12 @@ def on_kafka(given: argparse.Namespace, seed: int) -> int:
 
 def main() -> int:
     """Both parts take a seed; 0 if all was as it must be."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", action="store_true", help="only the demo")
+    parser.add_argument("--fleet", action="store_true", help="only workers on a Kafka")
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--fleet", action="store_true", help="disturb workers on a Kafka")
+    parser.add_argument("--kills", type=int, default=None, help="200 of the demo, 60 of workers")
     parser.add_argument("--joins", type=int, default=30, help="of a worker that leaves again")
     parser.add_argument("--zombies", type=int, default=3, help="workers stopped for 12 s")
     parser.add_argument("--broker", type=int, default=3, help="a broker is away for 20 s")
@@ -102,7 +104,13 @@ def main() -> int:
     given = parser.parse_args()
     seed = random.randrange(1 << 31) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
-    return on_kafka(given, seed) if given.fleet else embedded(random.Random(seed), given.kills)
+    wrong = 0
+    if not given.fleet:
+        wrong = embedded(random.Random(seed), 200 if given.kills is None else given.kills)
+    if not given.demo and not wrong:
+        given.kills = 60 if given.kills is None else given.kills
+        wrong = on_kafka(given, seed)
+    return wrong
 
 
 if __name__ == "__main__":
