@@ -75,11 +75,11 @@ def on_kafka(given: argparse.Namespace, seed: int) -> int:
     for (name, nodes, orders), (kills, joins, zombies, brokers, readings) in zip(
             runs, counts, strict=True):
         plan = Plan(kills, joins, zombies, brokers, orders=orders, readings=readings,
-                    zombie_s=12.0, assets=2_000, rate=given.rate)
+                    zombie_s=12.0, assets=int(given.rate / 4), rate=given.rate)
         print(f"{name}: {plan}, on {nodes} node(s)", flush=True)
         with tempfile.TemporaryDirectory() as made, cluster(
                 Path(made) / "kafka", "--nodes", nodes) as broker:
-            wrong = asyncio.run(run(broker, name, Path(made) / name, seed, plan, nodes,
+            wrong = asyncio.run(run(broker, Path(made), seed, {name: plan}, nodes,
                                     partial(print, flush=True)))
         if wrong:
             print(f"{len(wrong)} things are not as they must be; seed {seed}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -189,30 +190,42 @@ def shelves(ledgers: dict[int, check.Ledger]) -> list[str]:
     return wrong
 
 
-async def run(broker: Broker, prefix: str, folder: Path, seed: int, plan: Plan, nodes: int = 1,
+async def live(one: Fleet, broker: Broker, plan: Plan, nodes: int) -> list[dict[str, Any]]:
+    """Load, disturbances and orders, until all is quiet; the orders."""
+    async with one.load():
+        ordering = asyncio.ensure_future(people(one, plan))
+        await disturb(one, broker, plan, nodes)
+        while one.pumps.sent < plan.readings:
+            one.check()
+            await asyncio.sleep(1.0)
+        given = await ordering
+    one.counting("the load ends")
+    await quiet(one)
+    one.counting("all is quiet")
+    return given
+
+
+async def run(broker: Broker, folder: Path, seed: int, plans: Mapping[str, Plan], nodes: int = 1,
               say: Say = print) -> list[str]:
-    """A whole run; what is wrong."""
-    kafka = broker.settings(prefix, replication=nodes)
-    begun = time.monotonic()
+    """A whole run, of a fleet for each plan (by prefix), all at once; what is wrong."""
+    begun, wrong = time.monotonic(), []
 
-    def counting(what: str) -> None:
-        say(f"{time.monotonic() - begun:7.1f} s  {what}")
+    def counting(name: str, what: str) -> None:
+        say(f"{time.monotonic() - begun:7.1f} s  {name}: {what}")
 
-    async with fleet(kafka, folder, seed, assets=plan.assets, rate=plan.rate,
-                     counting=counting) as one:
-        given: list[dict[str, Any]] = []
-        async with one.load():
-            ordering = asyncio.ensure_future(people(one, plan))
-            await disturb(one, broker, plan, nodes)
-            while one.pumps.sent < plan.readings:
-                one.check()
-                await asyncio.sleep(1.0)
-            given = await ordering
-        counting("the load ends")
-        await quiet(one)
-        counting("all is quiet")
-        wrong, figures = await checked(one, given)
-        counting(f"{len(given)} orders, {figures}")
-        if wrong:
-            counting("\n".join(wrong[:20]) + "\n" + one.tail() + "\n" + "\n".join(one.died))
-        return wrong
+    async with contextlib.AsyncExitStack() as stack:
+        fleets = [await stack.enter_async_context(fleet(
+            broker.settings(name, replication=nodes), folder / name, seed, assets=plan.assets,
+            rate=plan.rate, counting=partial(counting, name))) for name, plan in plans.items()]
+        for one in fleets:
+            one.faults = fleets[0].faults       # a broker is away for all
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(live(one, broker, plan, nodes))
+                     for one, plan in zip(fleets, plans.values(), strict=True)]
+        for one, task in zip(fleets, tasks, strict=True):
+            found, figures = await checked(one, task.result())
+            one.counting(f"{len(task.result())} orders, {figures}")
+            if found:
+                one.counting("\n".join([*found[:20], one.tail(), *one.died]))
+            wrong += found
+    return wrong

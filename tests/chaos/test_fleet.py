@@ -18,8 +18,9 @@ ORDERED = Plan(kills=1, orders=60, assets=100, rate=500)
 
 
 def test_a_disturbed_fleet_says_what_an_undisturbed_one_says(tmp_path: Path) -> None:
+    """One without orders, whose undisturbed run is known; beside it one with orders."""
     seed = environ_seed()
     print(f"TOCSIN_SEED={seed}")
+    plans = {"plain": SHORT, "ordered": ORDERED}
     with cluster(tmp_path / "kafka") as broker:
-        assert asyncio.run(run(broker, "plain", tmp_path / "plain", seed, SHORT)) == []
-        assert asyncio.run(run(broker, "ordered", tmp_path / "ordered", seed, ORDERED)) == []
+        assert asyncio.run(run(broker, tmp_path, seed, plans)) == []
