@@ -69,12 +69,19 @@ def link(before: bytes, body: bytes) -> bytes:
 
 def canonical(content: Mapping[str, object]) -> bytes:
     """The one way to write a record. NaN becomes null, infinite values the words inf and -inf."""
-    return json.dumps(
-        _plain(content), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _encode(_plain(content)).encode()
+
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def _plain(value: object) -> object:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:     # most of a record
+        return value
+    if kind is dict:        # before the match, which asks an abstract class
+        return {str(key): _plain(item) for key, item in value.items()}  # type: ignore[attr-defined] # it is one
     match value:
         case float() if math.isnan(value):
             return None
@@ -82,10 +89,10 @@ def _plain(value: object) -> object:
             return "inf" if value > 0 else "-inf"
         case float() if value == 0:
             return 0.0  # never -0.0
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple():
             return [_plain(item) for item in value]
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
         case _:
             return value
 

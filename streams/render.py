@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from rules.compile import pieces
@@ -156,8 +157,12 @@ def catalogue(pack: Pack) -> dict[tuple[str, str], Rule | Group]:
 
 def rfc3339(ms: int) -> str:
     """An instant as `2026-03-02T08:06:00.000Z`."""
-    whole = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return f"{_to_the_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(4096)        # what happens at once has the same seconds
+def _to_the_second(s: int) -> str:
+    return f"{datetime.fromtimestamp(s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def evidence_of(

@@ -45,8 +45,9 @@ SESSION_S = Setup("", {}, ()).session_s
 STORM_S = 6             # of readings with alerts
 LIVE_S = 6.0
 PROBES_S = 100          # alerts a second, of live load
+SPARSE_S = 20           # the same while workers come and go: a partition has one each 0.2 s
 TAKEOVER_RATE = 2_000   # readings a second while workers come and go
-MOST_RATE = 50_000      # readings a second of live load, which is written by Python, too
+MOST_RATE = 20_000      # readings a second of live load, which is written by Python, too
 MANY = 100_000          # assets of which the state is loaded
 
 
@@ -105,31 +106,42 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+async def heard(one: Deployment, start: int, assets: int = plant.ASSETS) -> None:
+    """A worker hears of all assets, and ends: an asset's first reading costs more than others."""
+    await one.load.write(calm(range(1), start, assets))
+    worker = Worker.start(one.fleet)
+    await one.watch.seen(probes("M0-", start))
+    worker.stop()
+
+
 async def work_off(
-    one: Deployment, seconds: int, workers: int, assets: int = plant.ASSETS
+    one: Deployment, readings: int, workers: int
 ) -> tuple[list[Worker], Spent]:
     """So many workers and what is in the topic already; from when all have their partitions."""
-    start = now_ms()
-    ends = probes("END", start + seconds * 1000)
-    count = await one.load.write(calm(seconds, start, assets)) + await one.load.write(ends)
+    start, seconds = now_ms(), readings // plant.ASSETS
+    await heard(one, start)
+    ends = probes("END", start + (seconds + 1) * 1000)
+    await one.load.write(calm(range(1, seconds + 1), start))
+    await one.load.write(ends)
     running = [Worker.start(one.fleet) for _ in range(workers)]
     for worker in running:
         await worker.holds(PARTITIONS // workers)
     begun, cpu = time.time(), sum(worker.cpu() for worker in running)
     done = await one.watch.seen(ends)
     cpu = sum(worker.cpu() for worker in running) - cpu
-    return running, Spent(count - one.watch.progress(begun), cpu, done - begun)
+    count = one.watch.progress(done) - one.watch.progress(begun)
+    return running, Spent(count, cpu, done - begun)
 
 
 async def throughput(one: Deployment, readings: int) -> tuple[Worker, Spent, list[Figure]]:
     """A worker beside other ways, on the same readings."""
-    [worker], ours = await work_off(one, readings // plant.ASSETS, 1)
+    [worker], ours = await work_off(one, readings, 1)
     memory = worker.memory()
     bare = await peer(one, "bare", readings)
     stock = await peer(one, "faust", readings // 15)
     table = await peer(one, "table", readings // 60)
     before, cpu = len(one.watch.alerts), worker.cpu()
-    start = now_ms() + readings // plant.ASSETS * 1000
+    start = now_ms() + (readings // plant.ASSETS + 2) * 1000      # after all before
     ends = probes("STORM", start + STORM_S * 1000)
     count = await one.load.write([*stormy(STORM_S, start), *ends])
     await one.watch.seen(ends)
@@ -153,11 +165,11 @@ async def throughput(one: Deployment, readings: int) -> tuple[Worker, Spent, lis
 
 async def latency(one: Deployment, rate: float) -> list[Figure]:
     """From `send` of a reading to its alert at a plain consumer."""
-    async with one.load.live(rate, PROBES_S) as sent:
+    async with one.load.live("Q", rate, PROBES_S) as sent:
         await asyncio.sleep(LIVE_S)
     await until(lambda: sent.keys() <= one.watch.first.keys(), "alerts did not come")
     taken = [(one.watch.first[asset] - at) * 1000 for asset, at in sent.items()]
-    taken = taken[PROBES_S:]        # without the first second
+    taken = taken[2 * PROBES_S :]       # without the first seconds
     return [Figure(f"reading to alert at {rate:,.0f} readings/s, {name}",
                    float(np.percentile(taken, share)), "ms")
             for name, share in (("p50", 50), ("p99", 99))]  # fmt: skip
@@ -169,7 +181,7 @@ async def takeover(one: Deployment, worker: Worker) -> list[Figure]:
     everything = set(range(PARTITIONS))
     ends = {signal.SIGKILL: f"kill -9 to its partitions' alerts (session {SESSION_S:g} s)",
             signal.SIGTERM: "SIGTERM to its partitions' alerts"}
-    async with one.load.live(TAKEOVER_RATE, PROBES_S):
+    async with one.load.live("R", TAKEOVER_RATE, SPARSE_S):
         for number, what in ends.items():
             before = watch.epochs()
             after = Worker.start(one.fleet)
@@ -187,8 +199,7 @@ async def takeover(one: Deployment, worker: Worker) -> list[Figure]:
 
 async def recovery(one: Deployment) -> list[Figure]:
     """Loading the state of many assets."""
-    [worker], _ = await work_off(one, 1, 1, MANY)
-    worker.stop()
+    await heard(one, now_ms(), MANY)
     worker = Worker.start(one.fleet)
     whole = await worker.holds(PARTITIONS)
     return [
@@ -205,7 +216,7 @@ async def measured(broker: Broker, readings: int) -> list[Figure]:
         figures += await latency(one, min(MOST_RATE, ours.rate / 2))
         figures += await takeover(one, worker)
     async with deployment(broker, "two") as one:
-        _, two = await work_off(one, readings // plant.ASSETS, 2)
+        _, two = await work_off(one, readings, 2)
         figures.append(Figure(f"two workers, {os.cpu_count()} cores with the broker's", two.rate,
                               "readings/s", "one worker", ours.rate))
     async with deployment(broker, "many") as one:

@@ -28,6 +28,7 @@ CPU_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 LOOK_S = 0.01
 WAIT_S = 120.0
 LINGER_S = 0.005        # of live load
+PROBES = 10_000         # assets of it that raise an alarm, at most
 
 of = placed(PARTITIONS)
 
@@ -46,13 +47,13 @@ def edition() -> Edition:
     return Edition.of([("pack.yaml", text.encode())])
 
 
-def calm(seconds: int, start: int, assets: int = plant.ASSETS) -> Iterator[Reading]:
-    """A reading an asset and second from `start` (ms) on, that raise no alarm; and one in each
-    partition and second that does."""
+def calm(seconds: range, start: int, assets: int = plant.ASSETS) -> Iterator[Reading]:
+    """A reading an asset and second after `start` (ms), that raise no alarm; and one in each
+    partition and second that does: by them is seen how far workers are."""
     pick = random.Random(plant.SEED)
     said = [f'"speed":{pick.gauss(1.0, 0.2):.2f},"pressure":{pick.gauss(45, 1):.2f}'
             for _ in range(997)]  # fmt: skip
-    for second in range(seconds):
+    for second in seconds:
         for i in range(assets):
             t = start + second * 1000 + i % 997
             more = f',"temp":{60 + i % 20}.5' if second % 10 == i % 10 else ""
@@ -75,10 +76,24 @@ def probes(name: str, t: int) -> list[Reading]:
 
 
 def probe(name: str, partition: int, t: int) -> Reading:
+    """As `probes` has it."""
+    return _loud(next(one for i in range(1000) if of(one := f"{name}{i}") == partition), t)
+
+
+def _loud(asset: str, t: int) -> Reading:
     """By the rule `max(pressure - mop, 0 bar) > 5 bar or temp > 150 °C`."""
-    asset = next(one for i in range(1000) if of(one := f"{name}{i}") == partition)
     body = f'{{"asset":"{asset}","class":"pump","t":{t},"values":{{"temp":160.0}}}}'
     return Reading(asset, body.encode())
+
+
+def _quiet(asset: str, t: int) -> Reading:
+    body = f'{{"asset":"{asset}","class":"pump","t":{t},"values":{{"speed":1.02,"pressure":45.1}}}}'
+    return Reading(asset, body.encode())
+
+
+def _names(kind: str) -> list[str]:
+    """Assets of live load; the last are those that raise an alarm, each once."""
+    return [f"{kind}{i:06d}" for i in range(plant.ASSETS + PROBES)]
 
 
 async def until(true: Callable[[], object], why: str) -> None:
@@ -128,12 +143,15 @@ class Load:
         await self._producer.send_batch(batch, self._topic, partition=partition)
 
     @contextlib.asynccontextmanager
-    async def live(self, rate: float, probes_s: float) -> AsyncIterator[dict[str, float]]:
+    async def live(self, kind: str, rate: float, probes_s: int) -> AsyncIterator[dict[str, float]]:
         """Meanwhile so many readings a second, of which `probes_s` raise an alarm at once: when
-        each of those, by asset, was given to the client (s since 1970).
+        each of those, by asset, was given to the client (s since 1970). All are of assets that
+        have been heard of; `kind` is the letter that their names begin with.
         """
-        sent, ending = dict[str, float](), asyncio.Event()
-        loading = asyncio.ensure_future(self._live(rate, probes_s, sent, ending))
+        sent, ending, names = dict[str, float](), asyncio.Event(), _names(kind)
+        t = int(time.time() * 1000)
+        await self.write(_quiet(asset, t) for asset in names)
+        loading = asyncio.ensure_future(self._live(names, rate, probes_s, sent, ending))
         try:
             yield sent
         finally:
@@ -141,20 +159,19 @@ class Load:
             await loading
 
     async def _live(
-        self, rate: float, probes_s: float, sent: dict[str, float], ending: asyncio.Event
+        self, names: list[str], rate: float, probes_s: int, sent: dict[str, float],
+        ending: asyncio.Event,
     ) -> None:
         pick = random.Random(plant.SEED)
         begun, done, probed = time.monotonic(), 0, 0
         while not ending.is_set():
-            passed, now = time.monotonic() - begun, time.time()
-            t = int(now * 1000)
-            portion = [Reading(asset, f'{{"asset":"{asset}","class":"pump","t":{t},"values":'
-                                      '{"speed":1.02,"pressure":45.10}}'.encode())
-                       for asset in (f"Q{pick.randrange(plant.ASSETS):06d}"
-                                     for _ in range(int(passed * rate) - done))]
+            passed, t = time.monotonic() - begun, int(time.time() * 1000)
+            portion = [_quiet(names[pick.randrange(plant.ASSETS)], t)
+                       for _ in range(int(passed * rate) - done)]
             for number in range(probed, int(passed * probes_s)):
-                portion.append(probe(f"L{t}-{number}-", number % PARTITIONS, t))
-                sent[portion[-1].asset] = time.time()
+                asset = names[plant.ASSETS + number]
+                portion.append(_loud(asset, t))
+                sent[asset] = time.time()
             done, probed = int(passed * rate), int(passed * probes_s)
             await self.write(portion)
             await asyncio.sleep(LINGER_S)
