@@ -23,8 +23,7 @@ if TYPE_CHECKING:  # the clients take a moment to import
 
 @contextmanager
 def deployment(path: Path) -> Iterator[Ledgers]:
-    """The ledgers of a deployment. What goes wrong with them is told, and the command ends with 1.
-    """
+    """The ledgers of a deployment. What goes wrong is told, and the command ends with 1."""
     kafka = settings_of(path).kafka
     from connectors.kafka import KafkaError  # noqa: PLC0415 - start-up
     from streams.run.ledgers import Ledgers  # noqa: PLC0415 - start-up
