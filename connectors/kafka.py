@@ -241,8 +241,12 @@ def _consumer(settings: Mapping[str, Any], timeout_s: float) -> KafkaConsumer:
                    fetch_max_wait_ms=_POLL_MS)
 
 
-def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+def _partitions(
+    consumer: KafkaConsumer, topic: str, only: int | None = None
+) -> list[TopicPartition]:
     partitions = consumer.partitions_for_topic(topic)
+    if partitions and only is not None:
+        partitions = {only} & set(partitions)
     if not partitions:
         raise library.UnknownTopicOrPartitionError(f"there is no topic {topic}") from None
     return [TopicPartition(topic, partition) for partition in sorted(partitions)]
@@ -254,19 +258,20 @@ def _record(found: Any) -> Record:  # noqa: ANN401 - the library has no types
 
 
 def read_all(settings: Mapping[str, Any], topic: str, *, start: Mapping[int, int] | None = None,
-             since_ms: int = 0, newest: int | None = None,
+             since_ms: int = 0, newest: int | None = None, partition: int | None = None,
              timeout_s: float = TIMEOUT_S) -> Generator[Record, None, None]:
     """The records that a topic holds when this is called, each partition in order.
 
     Complete: it ends when every partition has been read up to where it ended then, however long
     that takes; without progress for `timeout_s` it raises LinkError. Of transactions that are open
     or aborted nothing is read. `start` says the first offset wanted of a partition, `since_ms` the
-    time of the first record, `newest` how many offsets of each partition are wanted at most.
+    time of the first record, `newest` how many offsets of each partition are wanted at most,
+    `partition` that only this one is.
     """
     consumer = _consumer(settings, timeout_s)
     try:
         with _ours(settings):
-            wanted = _partitions(consumer, topic)
+            wanted = _partitions(consumer, topic, partition)
             consumer.assign(wanted)
             ends = consumer.end_offsets(wanted)
             at = {one: max(begin, (start or {}).get(one.partition, 0),

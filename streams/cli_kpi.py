@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli_common import USAGE, Language, LanguageOption, fail, instant, say_json
+from streams.cli_settings import InsteadOption
 
 if TYPE_CHECKING:
     from streams.kpi import Report
     from streams.store import Store
+
+
+FOLDER = Path("tocsin-data")
 
 
 class Key(StrEnum):
@@ -30,7 +34,7 @@ class Key(StrEnum):
 
 def kpi(
     *,
-    ledger: Annotated[Path, typer.Option(help="The folder of the ledger.")] = Path("tocsin-data"),
+    ledger: Annotated[Path, typer.Option(help="The folder of the ledger.")] = FOLDER,
     begin: Annotated[
         str, typer.Option("--from", help="From here on; else the first record. ms or RFC 3339.")
     ] = "",
@@ -38,28 +42,27 @@ def kpi(
     by: Annotated[Key | None, typer.Option(help="Also of each of these.")] = None,
     zone: Annotated[str, typer.Option(help="Of days and times; else the ledger's.")] = "",
     lang: LanguageOption = Language.EN,
+    kafka: InsteadOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Alarm-management figures beside the limits of EEMUA 191 and ISA-18.2."""
     from streams.kpi import ReportError, report  # noqa: PLC0415 - start-up
     from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
-    from streams.run.journal import DATABASE  # noqa: PLC0415 - start-up
-    from streams.store import Store, StoreError  # noqa: PLC0415 - start-up
+    from streams.store import StoreError  # noqa: PLC0415 - start-up
 
+    if kafka is not None and ledger != FOLDER:
+        raise typer.BadParameter("--ledger and --kafka name two ledgers; give one")
     low = instant(begin, "--from") if begin else None
     high = instant(to, "--to") if to else None
     try:
-        with (
-            Store(ledger / DATABASE, readonly=True) as store,
-            closing(_contents(store)) as contents,
-        ):
+        with _kept(ledger, kafka) as contents:
             found = report(
                 contents, begin=low, end=high, by=by.value if by else None, zone=zone
             )
     except ReportError as error:
         raise fail(str(error), USAGE) from None
     except HistoryError as error:
-        raise fail(f"{ledger / DATABASE}: {error}; `tocsin ledger verify` says more") from None
+        raise fail(f"{kafka or ledger}: {error}; `tocsin ledger verify` says more") from None
     except StoreError as error:
         raise fail(str(error)) from None
     if as_json:
@@ -68,6 +71,22 @@ def kpi(
         from streams.cli_kpi_tables import show  # noqa: PLC0415 - start-up
 
         show(found, lang.value)
+
+
+@contextmanager
+def _kept(ledger: Path, kafka: Path | None) -> Iterator[Iterator[dict[str, Any]]]:
+    """What the records of a folder or of a deployment say."""
+    if kafka is not None:
+        from streams.cli_ledger_kafka import contents, deployment  # noqa: PLC0415 - start-up
+
+        with deployment(kafka) as ledgers, closing(contents(ledgers)) as found:
+            yield found
+        return
+    from streams.run.journal import DATABASE  # noqa: PLC0415 - start-up
+    from streams.store import Store  # noqa: PLC0415 - start-up
+
+    with Store(ledger / DATABASE, readonly=True) as store, closing(_contents(store)) as kept:
+        yield kept
 
 
 def _contents(store: Store) -> Generator[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""`tocsin trace` and `tocsin ledger …`: what was written down, shown and proven."""
+"""`tocsin trace` and `tocsin ledger …`: what was written down, shown and proven.
+
+Of a folder; with `--kafka` of a deployment (`streams.cli_ledger_kafka`).
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,12 @@ from streams.cli_common import (
     say,
     say_json,
 )
+from streams.cli_settings import InsteadOption
 
 if TYPE_CHECKING:
     from streams.store import Store
     from streams.trace_ledger import Outcome
+    from streams.trace_story import Story
     from streams.trace_text import Line
 
 app = typer.Typer(no_args_is_help=True, help="Verify and show the ledger.")
@@ -41,7 +46,19 @@ LedgerOption = Annotated[Path, typer.Option("--ledger", help="The folder of the 
 OwnZoneOption = Annotated[
     str, typer.Option("--zone", help="A time zone; else the site's.", callback=_zone)
 ]
+PartitionOption = Annotated[
+    int | None, typer.Option(min=0, help="With --kafka: of this partition only.")
+]
 FOLDER = Path("tocsin-data")
+
+
+def _one_site(ledger: Path, kafka: Path | None, **only: object) -> None:
+    """A folder or a deployment, and options that go with it. Else it is wrong usage."""
+    if kafka is not None and ledger != FOLDER:
+        raise typer.BadParameter("--ledger and --kafka name two ledgers; give one")
+    if kafka is None and any(value is not None for value in only.values()):
+        names = " and ".join(f"--{name}" for name in only)
+        raise typer.BadParameter(f"{names}: only with --kafka SETTINGS")
 
 
 @app.command()
@@ -49,6 +66,8 @@ def verify(
     *,
     ledger: LedgerOption = FOLDER,
     head: Annotated[str, typer.Option(help="A record's hash, noted elsewhere, to be found.")] = "",
+    kafka: InsteadOption = None,
+    partition: PartitionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Whether the ledger is whole: names the first record changed, missing or out of its place."""
@@ -57,6 +76,12 @@ def verify(
 
     if head and not (len(head) == 64 and set(head.lower()) <= set("0123456789abcdef")):
         raise typer.BadParameter(f"--head {head!r}: expected the 64 hex digits of a record's hash")
+    _one_site(ledger, kafka, partition=partition)
+    if kafka is not None:
+        from streams import cli_ledger_kafka  # noqa: PLC0415 - start-up
+
+        cli_ledger_kafka.verify(kafka, partition, head, as_json=as_json)
+        return
     try:
         outcome = check(ledger, head)
     except StoreError as error:
@@ -86,9 +111,18 @@ def show(
     asset: Annotated[str, typer.Option(help="Only of this asset.")] = "",
     zone: OwnZoneOption = "",
     lang: LanguageOption = Language.EN,
+    kafka: InsteadOption = None,
+    partition: PartitionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The records as lines (with --json as they are, with their hashes)."""
+    _one_site(ledger, kafka, partition=partition)
+    if kafka is not None:
+        from streams import cli_ledger_kafka  # noqa: PLC0415 - start-up
+
+        cli_ledger_kafka.show(
+            kafka, partition, first, rule, asset, zone, lang.value, as_json=as_json)
+        return
     from streams.run.alerts import line  # noqa: PLC0415 - start-up
     from streams.store import StoreError  # noqa: PLC0415 - start-up
     from streams.trace import TraceError, content_of  # noqa: PLC0415 - start-up
@@ -125,6 +159,12 @@ def trace(
         bool, typer.Option("--verify", help="Run it again: the same bytes must come out.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="With --verify: every alarm.")] = False,
+    kafka: InsteadOption = None,
+    partition: PartitionOption = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="With --all --kafka: so many alarms, by chance.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of --sample.")] = 0,
 ) -> None:
     """The whole story of an alarm: readings, rule as it stood, records, figures."""
     from streams.store import StoreError  # noqa: PLC0415 - start-up
@@ -134,12 +174,26 @@ def trace(
         raise typer.BadParameter(
             "expected one alarm (an id, the beginning of one, or RULE@ASSET), or --all --verify"
         )
+    _one_site(ledger, kafka, partition=partition, sample=sample)
+    if not every and (partition is not None or sample is not None):
+        raise typer.BadParameter("--partition and --sample go with --all")
+    language: Literal["zh", "en"] = "zh" if lang is Language.ZH else "en"
+    if kafka is not None:
+        from streams import cli_ledger_kafka  # noqa: PLC0415 - start-up
+
+        if every:
+            cli_ledger_kafka.verify_all(kafka, partition, sample, seed, as_json=as_json)
+        else:
+            story, outcome = cli_ledger_kafka.traced(kafka, alarm, zone, verify=verify)
+            _told(story, outcome, language, html, as_json=as_json)
+        return
     try:
         with _opened(ledger) as store:
             if every:
                 _verify_all(store, as_json=as_json)
             else:
-                _trace(store, alarm, zone, lang.value, html, as_json=as_json, verify=verify)
+                story, outcome = _traced(store, alarm, zone, verify=verify)
+                _told(story, outcome, language, html, as_json=as_json)
     except (StoreError, TraceError) as error:
         raise fail(str(error)) from None
 
@@ -160,19 +214,22 @@ def _site_zone(store: Store) -> str:
     return zone_named(content_of(record) if record is not None else None)
 
 
-def _trace(
-    store: Store, alarm: str, zone: str, lang: str, html: Path | None, *, as_json: bool,
-    verify: bool,
-) -> None:  # fmt: skip
+def _traced(store: Store, alarm: str, zone: str, *, verify: bool) -> tuple[Story, Outcome | None]:
     from streams.run.again import again  # noqa: PLC0415 - start-up
     from streams.trace_ledger import story_of, verify_alarm  # noqa: PLC0415 - start-up
+
+    story = story_of(store, alarm, zone or None)
+    return story, verify_alarm(store, story.chronicle, again) if verify else None
+
+
+def _told(
+    story: Story, outcome: Outcome | None, language: Literal["zh", "en"], html: Path | None,
+    *, as_json: bool,
+) -> None:
     from streams.trace_story import plain  # noqa: PLC0415 - start-up
     from streams.trace_text import lines  # noqa: PLC0415 - start-up
 
-    story = story_of(store, alarm, zone or None)
-    language: Literal["zh", "en"] = "zh" if lang == "zh" else "en"
-    outcome = verify_alarm(store, story.chronicle, again) if verify else None
-    said = _verdict(outcome, language) if outcome is not None else ""
+    said = verdict(outcome, language) if outcome is not None else ""
     if html is not None:
         from streams.report import page  # noqa: PLC0415 - start-up
 
@@ -180,11 +237,11 @@ def _trace(
     if as_json:
         found = plain(story)
         if outcome is not None:
-            found["verified"] = _plain(outcome)
+            found["verified"] = plain_outcome(outcome)
         say_json(found)
     elif html is not None:
         say(str(html))
-    elif not verify:
+    elif outcome is None or outcome.gone:
         _print(lines(story, language))
     if outcome is not None:
         _tell(outcome, said, quiet=as_json)
@@ -196,18 +253,24 @@ def _verify_all(store: Store, *, as_json: bool) -> None:
 
     outcome, alarms = verify_all(store, again)
     if as_json:
-        say_json({**_plain(outcome), "alarms": alarms})
-    said = _verdict(outcome, "en")
+        say_json({**plain_outcome(outcome), "alarms": alarms})
+    said = verdict(outcome, "en")
     _tell(outcome, f"{said}; {alarms} alarms" if outcome.same else said, quiet=as_json)
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """As JSON has it."""
     return {"same": outcome.same, **asdict(outcome)}
 
 
-def _verdict(outcome: Outcome, language: str) -> str:
+def verdict(outcome: Outcome, language: str) -> str:
     """What running again came to, in words."""
     count, n = outcome.compared, outcome.differs
+    if outcome.gone:
+        return (f"无法重新运算（输入已不再保存）：{outcome.gone}；台账本身见 `tocsin ledger verify`"
+                if language == "zh" else
+                f"cannot be run again: {outcome.gone}; what is told stands on the ledger alone, "
+                "see `tocsin ledger verify`")
     if outcome.same:
         return (f"由保存的消息重新运算：{count} 条记录逐字节一致" if language == "zh" else
                 f"run again from the kept messages: the same, {count} records")

@@ -25,6 +25,12 @@ KafkaOption = Annotated[
     typer.Option("--kafka", "--settings", metavar="SETTINGS",
                  help=f"The settings, with the brokers; else {DEFAULT}, if there is one."),
 ]
+#: The same for commands that are about a folder unless Kafka is named.
+InsteadOption = Annotated[
+    Path | None,
+    typer.Option("--kafka", metavar="SETTINGS",
+                 help="The settings of a deployment on Kafka, instead."),
+]
 
 
 def settings_of(path: Path | None) -> Settings:

@@ -33,6 +33,8 @@ MAX_REQUESTS = 10_000
 #: Assets of one change of the inventory, which is one record and is played again as one.
 MAX_STOCK = 1_000
 FORMAT = 2
+#: After the name of an edition: all its rules in shadow, so that people are told of no alarm.
+SHADOW = "+shadow"
 
 
 class EditionError(ValueError):

@@ -8,6 +8,7 @@ takes them in any portions, and compares what comes of them with the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 from rules.model import Asset
@@ -17,6 +18,8 @@ from streams.ledger import Record
 from streams.partition import Arrived, Beat, Partition, Place
 from streams.plant import Programs
 from streams.share import Share
+
+MOST_BEAT = 100_000     # records of an input in one beat: far above what workers take at once
 
 
 class Want(NamedTuple):
@@ -36,11 +39,15 @@ class GoneError(Exception):
 
 
 class DivergedError(Exception):
-    """Played again, it says something else than its ledger; `n` is the first such record."""
+    """Played again, it says something else than its ledger; `n` is the first such record (0: none,
+    but something came between two beats). `made` and `known` are both, where there are both."""
 
-    def __init__(self, n: int, found: str, expected: str) -> None:
+    def __init__(
+        self, n: int, found: str, expected: str, made: Record | None = None,
+        known: Record | None = None,
+    ) -> None:
         super().__init__(f"record {n}: played again it is {found}, the ledger has {expected}")
-        self.n = n
+        self.n, self.made, self.known = n, made, known
 
 
 Wants = Generator[Want, Sequence[Arrived], None]
@@ -50,11 +57,12 @@ Wanting = Generator[Want, Sequence[Arrived], Sequence[Arrived]]
 class Tail:
     """Records of a ledger, each with its content, in groups of one beat each.
 
-    Those of a beat have the same position; rules that take over twice at one have two beats.
+    Those of a beat have the same position; rules that take over twice at one have two beats. They
+    are taken as they are wanted, and only a beat of them is held.
     """
 
     def __init__(self, records: Iterable[tuple[Record, Content]]) -> None:
-        self._records = list(records)
+        self._records = records
 
     def __iter__(self) -> Iterator[list[tuple[Record, Content]]]:
         group: list[tuple[Record, Content]] = []
@@ -94,15 +102,15 @@ def again(
     `hear` is told of all that happened, `say` of the records that the ledger lacks: those of its
     last beat that were not written any more. Raises DivergedError and GoneError.
     """
-    groups = list(tail)
-    for i, group in enumerate(groups):
+    for group, following in pairwise(chain(tail, [None])):
+        assert group is not None
         yield from _until(partition, group[0][1]["position"], hear)
         beat = yield from _driven(partition, group, editions)
         hear(beat)
         made = [partition.chain.append(content) for content in beat.contents]
         _compare(made, [record for record, _ in group])
         more = made[len(group) :]
-        if more and i < len(groups) - 1:
+        if more and following is not None:
             raise DivergedError(more[0].n, "one more of its beat", "the next beat")
         say(more)
 
@@ -110,9 +118,10 @@ def again(
 def _compare(made: list[Record], known: list[Record]) -> None:
     for i, record in enumerate(known):
         if i >= len(made):
-            raise DivergedError(record.n, "nothing", _shown(record))
+            raise DivergedError(record.n, "nothing", _shown(record), known=record)
         if made[i] != record:
-            raise DivergedError(record.n, _shown(made[i]), _shown(record))
+            raise DivergedError(
+                record.n, _shown(made[i]), _shown(record), made[i], record)
 
 
 def _shown(record: Record) -> str:
@@ -150,10 +159,12 @@ def _some(topic: str, first: int, end: int) -> Wanting:
     return found
 
 
-def _all(topic: str, first: int, end: int) -> Wanting:
-    """All of them in one portion: one beat."""
+def _all(topic: str, first: int, end: int, n: int) -> Wanting:
+    """All of them in one portion: the beat of record `n`."""
     found: list[Arrived] = []
     while first < end:
+        if len(found) > MOST_BEAT:
+            raise DivergedError(n, f"a beat of more than {MOST_BEAT:,} records", "such a beat")
         part = yield from _some(topic, first, end)
         found += part
         first = part[-1].offset + 1
@@ -171,9 +182,11 @@ def _driven(
         case "begin":
             return partition.opened(content["by"], content["request"])
         case "readings":
-            return partition.read((yield from _all("readings", first, position["readings"])))
+            return partition.read((yield from _all(
+                "readings", first, position["readings"], content["n"])))
         case "group-feed":
-            return partition.feed((yield from _all("group-feed", first, position["group-feed"])))
+            return partition.feed((yield from _all(
+                "group-feed", first, position["group-feed"], content["n"])))
         case "tick":
             return partition.tick(position["clock_ms"])
         case "late":

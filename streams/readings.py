@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rules.model import AssetClass, Signal
+from rules.records import Message
 from streams.assets import AssetError, Assets
 from streams.decode import Reading, Refuse, shown
 from streams.reasons import Reason
@@ -234,6 +235,14 @@ def _quality(reading: Reading, name: str) -> bool:
     if isinstance(reading.quality, dict):
         return is_good(reading.quality.get(name, True))
     return is_good(reading.quality)
+
+
+def plain_message(reading: Reading) -> Message:
+    """The same as a message of plain values: those of no good quality are samples without one."""
+    values = {name: value if _quality(reading, name) else None
+              for name, value in reading.values.items()}
+    return Message(
+        reading.asset, reading.cls, reading.t, values, reading.arrival, reading.historical)
 
 
 def _refuse(draft: Draft, record: Record, why: Refuse, asset: str, signal: str = "") -> None:

@@ -233,6 +233,8 @@ def gather(alarm: Alarm, records: Iterable[Record]) -> Chronicle:
             _activation(chronicle, content)
         elif kind == "command":
             _command(chronicle, content)
+        elif kind != "alert":
+            continue
         elif (content["rule"], content["asset"]) == (alarm.rule, alarm.asset):
             _of_point(chronicle, content, before)
         elif chronicle.own and not alarm.group:
@@ -288,6 +290,16 @@ def _other(chronicle: Chronicle, content: Content) -> None:
     wanted = wanted and content["t_ms"] - chronicle.first["t_ms"] <= HORIZON
     if wanted and len(chronicle.others) < MOST_OTHERS:
         chronicle.others.append(content)
+
+
+def counting(chronicle: Chronicle, records: Iterable[Record]) -> None:
+    """Reads another partition's ledger for groups that counted the alarm in."""
+    sign = json.dumps(chronicle.alarm.asset, ensure_ascii=False).encode()
+    for record in records:
+        if sign in record.body and b'"counted"' in record.body:
+            content = content_of(record)
+            if content.get("type", "alert") == "alert":
+                _other(chronicle, content)
 
 
 def members(

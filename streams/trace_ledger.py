@@ -1,13 +1,17 @@
-"""The story of an alarm out of a store, and running it again. All functions block.
+"""The story of an alarm out of what is kept, and running it again. All functions block.
 
-Raised: TraceError, StoreError.
+    story_of    out of the embedded store
+    telling     out of any archive: `streams.run.ledgers` has those on Kafka
+
+Raised: TraceError, StoreError, and what an archive raises.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from rules.model import Asset
@@ -23,6 +27,7 @@ from streams.trace import (
     TraceError,
     alarms,
     content_of,
+    counting,
     gather,
     members,
 )
@@ -32,22 +37,56 @@ from streams.trace_story import LOOKBACK, Story, Window, in_group, stood_on, tol
 Again = Callable[[Store, int | None, int | None], Iterator[Record]]
 
 
+#: The messages of an alarm's asset, from LOOKBACK before a window to its end, in order.
+Messages = Callable[[Chronicle, Window], Iterator[Message]]
+
+
+class Archive(Protocol):
+    """What a story is told from: a ledger, with what its activations name. `pack_files` and
+    `inventory` raise StoreError, LookupError or ValueError where it is not kept."""
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """The records after that number, in order."""
+
+    def pack_files(self, name: str) -> list[tuple[str, bytes]]:
+        """The (path, text) pairs of a pack."""
+
+    def inventory(self, name: str) -> list[Asset]:
+        """The assets of an inventory."""
+
+
 def story_of(store: Store, asked: str, zone: str | None = None) -> Story:
-    """The story of the alarm that is asked for (see `trace.Search`), in the site's zone or another.
+    """The story of the alarm asked for (see `trace.Search`), in the site's zone or another."""
+    alarm = Search(asked).look(store.records())
+    return telling(store, alarm, zone, lambda _, around: _messages(store, alarm, around))
+
+
+def telling(
+    archive: Archive, alarm: Alarm, zone: str | None, messages: Messages,
+    others: Sequence[Archive] = (),
+) -> Story:
+    """The story of an alarm. `others`: ledgers of other partitions, whose groups may count it, or
+    whose alarms its group counts.
 
     What is no longer kept (texts of rules, messages) is missing from it; the records never are.
     """
-    chronicle = gather(Search(asked).look(store.records()), store.records())
+    chronicle = gather(alarm, archive.records())
     activation = chronicle.activation
-    files, inventory = _kept(store, activation or {})
+    files, inventory = _kept(archive, activation or {})
     found = stood_on(chronicle, files, inventory)
-    if chronicle.alarm.group:
+    if alarm.group:
         within = getattr(found.rule, "within", None) if found is not None else None
-        belongs = in_group(found, chronicle.alarm.asset, inventory)
-        members(chronicle, store.records(), belongs, within or HORIZON)
+        belongs = in_group(found, alarm.asset, inventory)
+        for one in (archive, *others):
+            members(chronicle, one.records(), belongs, within or HORIZON)
+    else:
+        for one in others:
+            counting(chronicle, one.records())
+    if others:
+        chronicle.others.sort(key=lambda content: int(content["t_ms"]))
     around = window(chronicle, found)
-    messages = _messages(store, chronicle.alarm, around)
-    return told(chronicle, found, messages, around, zone or zone_named(activation))
+    came = messages(chronicle, around)
+    return told(chronicle, found, came, around, zone or zone_named(activation))
 
 
 def zone_named(activation: Content | None) -> str:
@@ -65,13 +104,13 @@ def known_zone(name: str) -> bool:
     return True
 
 
-def _kept(store: Store, activation: Content) -> tuple[list[tuple[str, bytes]], list[Asset]]:
+def _kept(archive: Archive, activation: Content) -> tuple[list[tuple[str, bytes]], list[Asset]]:
     """Texts and inventory; none where they are not kept (`ledger verify` says so)."""
     files, inventory = list[tuple[str, bytes]](), list[Asset]()
-    with suppress(StoreError):
-        files = store.pack_files(activation.get("pack", ""))
-    with suppress(StoreError):
-        inventory = store.inventory(activation.get("inventory", ""))
+    with suppress(StoreError, LookupError, ValueError):
+        files = archive.pack_files(activation.get("pack", ""))
+    with suppress(StoreError, LookupError, ValueError):
+        inventory = archive.inventory(activation.get("inventory", ""))
     return files, inventory
 
 
@@ -89,7 +128,8 @@ def _messages(store: Store, alarm: Alarm, around: Window) -> Iterator[Message]:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What running again came to: how many records were held against the ledger's, and the first
-    that differs: its number, whose it is, how it differs; or it broke off before that one.
+    that differs: its number, whose it is, how it differs; or it broke off before that one. `gone`:
+    it could not be run, as what it needs is not kept any more.
     """
 
     compared: int
@@ -97,11 +137,12 @@ class Outcome:
     how: str = ""
     whose: str = ""
     broke_off: bool = False
+    gone: str = ""
 
     @property
     def same(self) -> bool:
         """Whether every one came out byte for byte."""
-        return self.differs is None
+        return self.differs is None and not self.gone
 
 
 def verify_alarm(store: Store, chronicle: Chronicle, again: Again) -> Outcome:
@@ -141,12 +182,12 @@ def _compared(
         if wanted is not None and made.n not in wanted:
             continue
         compared += 1
-        how = _difference(found, made)
+        how = difference(found, made)
         if how:
-            return Outcome(compared, made.n, how, _whose(found))
+            return Outcome(compared, made.n, how, whose(found))
     rest = _left(store.records(after=reached), wanted, last)
     if rest is not None:
-        return Outcome(compared, rest.n, "it did not come out again", _whose(rest))
+        return Outcome(compared, rest.n, "it did not come out again", whose(rest))
     return Outcome(compared)
 
 
@@ -155,7 +196,7 @@ def _unbroken(made: Iterator[Record]) -> Iterator[Record | str]:
     try:
         yield from made
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        yield f"running again broke off: {type(error).__name__}: {_short(str(error))}"
+        yield f"running again broke off: {type(error).__name__}: {short(str(error))}"
 
 
 def _left(rest: Iterable[Record], wanted: set[int] | None, last: int | None) -> Record | None:
@@ -168,7 +209,8 @@ def _left(rest: Iterable[Record], wanted: set[int] | None, last: int | None) -> 
     return None
 
 
-def _whose(record: Record | None) -> str:
+def whose(record: Record | None) -> str:
+    """The alarm that a record is of, or its type; "" if it says nothing."""
     if record is None:
         return ""
     try:
@@ -178,7 +220,7 @@ def _whose(record: Record | None) -> str:
     return str(content.get("alarm", "") or content.get("type", ""))
 
 
-def _difference(found: Record | None, made: Record) -> str:
+def difference(found: Record | None, made: Record) -> str:
     """How a record of the ledger differs from the one that came out again; "" if it does not."""
     if found is None or found.n != made.n:
         return "it is missing from the ledger"
@@ -193,10 +235,11 @@ def _difference(found: Record | None, made: Record) -> str:
     first = next((key for key in keys if kept.get(key) != again.get(key)), None)
     if first is None:
         return "it is written in another way than Tocsin writes"
-    before, after = _short(kept.get(first)), _short(again.get(first))
+    before, after = short(kept.get(first)), short(again.get(first))
     return f"{first}: the ledger has {before}, again came {after}"
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as a message shows it."""
     said = repr(value)
     return said if len(said) <= 80 else said[:77] + "…"

@@ -81,9 +81,11 @@ class Basis:
 
 
 def basis(
-    files: Sequence[tuple[str, bytes]], inventory: Iterable[Asset], rule: str, asset: str, cls: str
+    files: Sequence[tuple[str, bytes]], inventory: Iterable[Asset], rule: str, asset: str, cls: str,
+    *, shadow: bool = False,
 ) -> Basis | None:
-    """The rule of an alarm out of the files of a pack; None if they hold no such rule."""
+    """The rule of an alarm out of the files of a pack; None if they hold no such rule. `shadow`:
+    all of them were put in shadow."""
     pack = load_texts(files).pack
     if pack is None:
         return None
@@ -93,6 +95,8 @@ def basis(
     found = next((one for one in pack.rules if (one.id, one.cls) == (rule, cls)), None)
     if found is None:
         return None
+    if shadow:
+        found = replace(found, shadow=True)
     given = next((one for one in inventory if one.id == asset), Asset(asset, cls))
     own = pack.variant(found, given.overrides)
     own_class = with_attributes(pack.classes[cls], given)

@@ -27,6 +27,7 @@ from typing import Any
 
 from rules.model import Asset, AssetClass, Group, Signal, Text
 from rules.records import Message
+from streams.duty import SHADOW
 from streams.render import KIND, span
 from streams.trace import HOUR, Chronicle, Content
 from streams.trace_figures import Figures, figures, plan_of
@@ -107,7 +108,9 @@ def stood_on(
 ) -> Basis | None:
     """The rule of an alarm as it stood, by the files of the pack in force at its raise."""
     alarm = chronicle.alarm
-    return basis(files, inventory, alarm.rule, alarm.asset, chronicle.first.get("class", ""))
+    shadow = str((chronicle.activation or {}).get("pack", "")).endswith(SHADOW)
+    return basis(files, inventory, alarm.rule, alarm.asset, chronicle.first.get("class", ""),
+                 shadow=shadow)
 
 
 def in_group(found: Basis | None, key: str, inventory: Iterable[Asset]) -> Belongs:
@@ -199,6 +202,11 @@ def entry(content: Content, rule: str = "") -> Entry:
     kind = content.get("type", "alert")
     if kind == "activation":
         return _stock(content) if "assets" in content else _activation(content, rule)
+    if kind == "tick":
+        return Entry(content["n"], content["t_ms"], "tick", "", announced=True, by="",
+                     what=Text("时钟推进", "the clock goes on"),
+                     detail=Text("之后到达的较早读数按迟到处理",
+                                 "earlier readings that come after it are late"))  # fmt: skip
     return _command(content) if kind == "command" else _alert(content)
 
 

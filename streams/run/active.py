@@ -8,14 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from streams.duty import Edition, EditionError
+from streams.duty import SHADOW, Edition, EditionError
 from streams.run.logs import Logs
 from streams.run.topic_bodies import MAX_ASSET, MAX_PACK, BodyError, Pack, read
 from streams.run.topic_bodies import Active as Said
 
 log = logging.getLogger(__name__)
-
-SHADOW = "+shadow"      # after the name of an edition: people are told of none of its alarms
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,217 @@
+"""Ledgers of a fleet, as those see them who ask what happened and whether it is true."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from connectors.kafka import Admin, Producer, Record
+from streams.cli import app
+from streams.ledger import canonical, link
+from streams.messages import alert_headers, worker_source
+from streams.run.again_topics import Player, verify_all
+from streams.run.ledgers import Ledgers, check
+from tests.kafka.broker import Broker
+from tests.kafka.fleet import PUMPS, Fleet, edition
+
+PUMPS_ = [f"P-{i}" for i in range(10)]
+
+
+@dataclass
+class Past:
+    """What a worker left: 10 pumps that were high and are not, two of them twice."""
+
+    fleet: Fleet
+    settings: Path
+
+    def ask(self, *words: str) -> tuple[int, str, str]:
+        found = CliRunner().invoke(app, [*words, "--kafka", str(self.settings)])
+        return found.exit_code, found.stdout, found.stderr
+
+
+def complete(fleet: Fleet) -> bool:
+    found = Counter(one.get("kind", one["type"]) for one in fleet.ledger())
+    return found == {"activation": 4, "command": 2, "acknowledged": 1, "raised": 12, "cleared": 10}
+
+
+@pytest.fixture(scope="module")
+def past(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    folder = tmp_path_factory.mktemp("past")
+    settings = folder / "tocsin.yaml"
+    with Fleet(broker, "tpast", folder) as fleet:
+        kafka = fleet.kafka
+        settings.write_text(json.dumps({"kafka": {
+            "brokers": list(kafka.brokers), "prefix": kafka.prefix,
+            "partitions": kafka.partitions, "replication": 1}}))
+        fleet.activate(edition(PUMPS))
+        worker = fleet.start()
+        fleet.read(*((pump, 9.0) for pump in PUMPS_))
+        fleet.until(lambda: len(fleet.alerts()) == len(PUMPS_))
+        now = int(time.time() * 1000)
+        fleet.order("acknowledge", "P-1")
+        fleet.order("acknowledge", "P-99")
+        fleet.activate(edition(PUMPS.replace("orange", "red")))
+        fleet.read(*((pump, 5.0) for pump in PUMPS_), t=now)
+        fleet.read(("P-1", 9.0), ("P-2", 9.0), t=now + 1)
+        fleet.until(lambda: complete(fleet))
+        fleet.stop(worker)
+        yield Past(fleet, settings)
+
+
+def test_all_is_whole_and_comes_out_again(past: Past) -> None:
+    code, said, wrong = past.ask("ledger", "verify", "--json")
+    found = json.loads(said)
+    assert (code, wrong, found["whole"], found["faults"], found["notes"]) == (0, "", True, [], [])
+    assert found["records"] == len(past.fleet.ledger())
+    assert [one["owners"] for one in found["partitions"]] == [1, 1]
+    head = found["partitions"][1]["head"]
+    assert past.ask("ledger", "verify", "--head", head)[0] == 0
+    code, said, wrong = past.ask("ledger", "verify", "--partition", "0", "--head", head)
+    assert (code, "no record has the hash" in wrong) == (1, True)
+
+    code, said, wrong = past.ask("trace", "--all", "--verify", "--json")
+    proof = json.loads(said)
+    assert (code, proof["same"], proof["alarms"]) == (0, True, 12), said + wrong
+    assert proof["compared"] == found["records"]
+    one, two = (past.ask("trace", "--all", "--verify", "--sample", "3", "--seed", "4", "--json")
+                for _ in "ab")
+    assert one == two
+    assert json.loads(one[1])["alarms"] == 3
+
+
+def test_the_story_of_an_alarm(past: Past) -> None:
+    code, said, wrong = past.ask("trace", "pump.high@P-1", "--json", "--verify")
+    assert (code, wrong) == (0, "")
+    story = json.loads(said)
+    assert (story["asset"], story["verified"]["same"]) == ("P-1", True)
+    assert story["basis"]["matches"]
+    [signal] = story["readings"]["signals"]
+    assert [x for _, x in signal["points"] if x is not None] == [9.0, 5.0, 9.0]
+    first = next(one for one in past.fleet.ledger() if one.get("asset") == "P-1")
+    code, said, wrong = past.ask("trace", first["alarm"][:10], "--lang", "zh")
+    assert code == 0, wrong
+    assert "压力高" in said
+    assert "chen" in said
+    assert past.ask("trace", "pump.high@P-77")[0] == 1
+
+
+def test_records_and_figures_of_all_partitions(past: Past, tmp_path: Path) -> None:
+    code, said, _ = past.ask("ledger", "show")
+    assert (code, len(said.splitlines())) == (0, len(past.fleet.ledger()))
+    code, said, _ = past.ask("ledger", "show", "--asset", "P-1", "--json")
+    assert {json.loads(line)["asset"] for line in said.splitlines()} == {"P-1"}
+    figures = json.loads(past.ask("kpi", "--json")[1])
+    assert figures["whole"]["alarms"] == 12
+    page = tmp_path / "page.html"
+    assert past.ask("trace", "pump.high@P-2", "--html", str(page))[0] == 0
+    assert "P-2" in page.read_text(encoding="utf-8")
+
+
+def test_wrong_words_are_told(past: Past) -> None:
+    for words in (["ledger", "verify", "--partition", "7"], ["ledger", "show", "--ledger", "x"],
+                  ["trace", "--all"], ["trace", "abcd", "--sample", "3"]):
+        assert past.ask(*words)[0] == 2, words
+    assert CliRunner().invoke(app, ["ledger", "verify", "--partition", "1"]).exit_code == 2
+
+
+# Damage ---------------------------------------------------------------------------------------
+
+
+def copied(past: Past, prefix: str, change: Callable[[list[Record]], list[Record]]) -> Ledgers:
+    """A deployment with the same inputs, and ledgers of its own: changed ones."""
+    kafka = past.fleet.kafka
+    with Admin(kafka.client()) as admin:
+        admin.create(f"{prefix}.alerts", kafka.partitions, 1, {})
+    records = past.fleet.records("alerts")
+    with Producer(kafka.client()) as producer:
+        for partition in range(kafka.partitions):
+            for one in change([one for one in records if one.partition == partition]):
+                producer.send(f"{prefix}.alerts", one.value, key=one.key, headers=one.headers,
+                              partition=partition)
+    ledgers = Ledgers(kafka)
+    ledgers.name = lambda topic: f"{prefix if topic == 'alerts' else kafka.prefix}.{topic}"  # type: ignore[method-assign] # of a test
+    return ledgers
+
+
+def forged(one: Record, head: bytes, epoch: int, **changes: object) -> Record:
+    """A record with other contents, under the hash that belongs to them after `head`."""
+    content = json.loads(one.value or b"") | changes
+    body = canonical(content)
+    headers = alert_headers(worker_source("x", one.partition), content, link(head, body), epoch)
+    return replace(one, value=body, headers=tuple(headers))
+
+
+def test_zombies_and_strangers_are_passed_over(past: Past, prefix: str) -> None:
+    def change(records: list[Record]) -> list[Record]:
+        zombie = forged(records[2], b"", 0)
+        stranger = replace(records[2], headers=(("ce_type", b"x"),), value=b"\xff")
+        return [*records[:3], zombie, stranger, *records[3:], zombie]
+
+    found = check(copied(past, prefix, change), [0, 1])
+    assert found.whole
+    assert [(one.passed_over, one.foreign) for one in found.partitions] == [(2, 1), (2, 1)]
+    assert found.notes[0] == (
+        "partition 0, offset 4: missing: ce_specversion; not a record of Tocsin's; passed over")
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    ("changed", "record 3 is not what was written"),
+    ("missing", "record 3 is missing"),
+    ("reordered", "record 3 is not in its place"),
+    ("appended", "is not in its place"),
+    ("torn", "record 3 is not what was written"),
+])  # fmt: skip
+def test_what_is_broken_is_told(past: Past, prefix: str, fault: str, said: str) -> None:
+    def change(records: list[Record]) -> list[Record]:
+        fence, one, two, three, four, *rest = records
+        body = (three.value or b"").replace(b"orange", b"yellow")
+        return {
+            "changed": [fence, one, two, replace(three, value=body), four, *rest],
+            "missing": [fence, one, two, four, *rest],
+            "reordered": [fence, one, two, four, three, *rest],
+            "appended": [*records, forged(three, b"", 1_000)],
+            "torn": [fence, one, two, replace(three, value=body[:-9]), four, *rest],
+        }[fault]
+
+    found = check(copied(past, prefix, change), [1])
+    assert [(at, fault_.text.endswith(said)) for at, fault_ in found.faults] == [(1, True)]
+    assert found.faults[0][1].text.startswith("partition 1: record ")
+
+
+def test_one_who_chains_anew_is_found_by_playing_again(past: Past, prefix: str) -> None:
+    def change(records: list[Record]) -> list[Record]:
+        fence, *rest = records
+        made, head = [fence], bytes(32)
+        for one in rest:
+            said = {"text": {"zh": "?", "en": "?"}} if len(made) == 3 else {}
+            made.append(forged(one, head, parsed(one), **said))
+            head = link(head, made[-1].value or b"")
+        return made
+
+    def parsed(one: Record) -> int:
+        return int(dict(one.headers)["epoch"])
+
+    ledgers = copied(past, prefix, change)
+    assert check(ledgers, [0, 1]).whole
+    for proof in verify_all(Player(ledgers), [0, 1]):
+        assert (proof.outcome.compared, proof.outcome.differs) == (2, 3)
+        assert proof.outcome.how.startswith("text: the ledger has {'en': '?'")
+
+
+def test_without_its_inputs_it_tells_what_is_left(past: Past, prefix: str) -> None:
+    ledgers = copied(past, prefix, list)
+    with Admin(past.fleet.kafka.client()) as admin:
+        admin.create(f"{prefix}.readings", past.fleet.kafka.partitions, 1, {})
+    before = ledgers.name
+    ledgers.name = lambda topic: (  # type: ignore[method-assign] # of a test
+        f"{prefix}.readings" if topic == "readings" else before(topic))
+    [proof] = verify_all(Player(ledgers), [0])
+    assert (proof.outcome.same, proof.outcome.differs) == (False, None)
+    assert proof.outcome.gone.startswith("readings: offsets 0 to ")
