@@ -43,7 +43,7 @@ run: setup
 	@$(BIN)/python -m streams.cli run $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -o cache_dir=$(MADE)/pytest $(ARGS)
+	$(BIN)/python -m tests.halves -ocache_dir=$(MADE)/pytest $(ARGS)
 
 soak: export TOCSIN_SEEDS ?= 1000
 soak: export TOCSIN_HOSTILE ?= 10000
