@@ -195,6 +195,7 @@ def shelves(ledgers: dict[int, check.Ledger]) -> list[str]:
 
 async def live(one: Fleet, broker: Broker, plan: Plan, nodes: int) -> list[dict[str, Any]]:
     """Load, disturbances and orders, until all is quiet; the orders."""
+    await one.until(lambda: all(x.takeovers() for x in one.workers), "two workers at work")
     async with one.load():
         ordering = asyncio.ensure_future(people(one, plan))
         await disturb(one, broker, plan, nodes)
