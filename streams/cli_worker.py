@@ -41,4 +41,4 @@ def worker(
     try:
         asyncio.run(main())
     except FAULTS as error:
-        raise fail(f"tocsin worker: {error}") from None
+        raise fail(f"tocsin worker: {str(error) or repr(error)}") from None

@@ -8,7 +8,8 @@ cut off, would find everything late and silent. So the *pace* of an input is
 
 and a partition's clock goes no further than the least of its inputs'. While the brokers are away,
 those who send readings keep them, and need a moment to send them after: so a *gap*, a time of which
-nothing is known (no reading arrived, and no broker said that there is none), keeps the clock back.
+nothing is known (no reading arrived, and no broker said that there is none), keeps the clock back,
+and so do those after it that had been kept (older on arrival than a gap is long), for a while.
 Our own haste or slowness is no gap: what was played has stamps, however late it was played. Orders
 and facts need no moment: orders act on arrival, and facts have marks.
 """
@@ -19,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 GAP_MS = 2_000       # more is a gap
-SETTLE_MS = 5_000    # after it
+SETTLE_MS = 5_000    # after it, and after the last reading that had been kept …
+LONGEST_MS = 60_000  # … at most: a device with a wrong clock sends nothing else
 KEPT = "readings"    # the input whose senders keep what they have
 UNKNOWN = -(1 << 62)
 
@@ -35,6 +37,7 @@ class Input:
     end: int = -1             # as the newest answer had it; -1: none yet
     known: int = UNKNOWN      # what came up to then (ms) is known
     gap: int = UNKNOWN        # when the newest gap ended
+    kept: int = UNKNOWN       # when readings came, the newest of those kept meanwhile
 
     def pace(self) -> int:
         """See above."""
@@ -42,12 +45,20 @@ class Input:
             return max(self.polled, self.stamp)
         return self.stamp
 
-    def played(self, stamps: Sequence[int], done: int) -> None:
-        """Records with these stamps (one at least) were played, the last before offset `done`."""
+    def played(self, stamps: Sequence[int], done: int, eldest: int | None = None) -> None:
+        """Records with these stamps (one at least) were played, the last before offset `done`.
+        `eldest`: the earliest time (ms) that their readings tell of.
+        """
         self.done, self.stamp = done, max(self.stamp, stamps[-1])
         for stamp in stamps if stamps[-1] - self.known > GAP_MS else stamps[-1:]:
             self._know(stamp)
+        if eldest is not None and stamps[0] - eldest > GAP_MS and stamps[0] < self.settled():
+            self.kept = min(stamps[-1], self.gap + LONGEST_MS - SETTLE_MS)
         self._know(self.pace())
+
+    def settled(self) -> int:
+        """When those who send will have sent what they kept (ms)."""
+        return max(self.gap, self.kept) + SETTLE_MS
 
     def asked(self, end: int, polled: int) -> None:
         """A broker's answer: where the partition ends, and when it said so."""
@@ -79,7 +90,7 @@ class Pace:
         """Where the partition's clock may go now; None: not on, for the present."""
         now = self.look()
         kept = self.inputs.get(KEPT)
-        if now == UNKNOWN or (kept is not None and now < kept.gap + SETTLE_MS):
+        if now == UNKNOWN or (kept is not None and now < kept.settled()):
             return None
         return now
 

@@ -125,6 +125,7 @@ class Partition(Duty):
         self.heard: dict[int, int] = {}             # by partition: the last fact taken from it
         self.marks: dict[int, int] = {}             # by partition: how far it is (ms)
         self._beat: tuple[Driver, int] = "begin", 0     # what drives the beat, its first offset
+        self.eldest: int | None = None              # time (ms) of the last batch's first reading
         self.noted = start                         # the clock that the ledger knows of
         self._use(edition.pack)
 
@@ -162,6 +163,7 @@ class Partition(Duty):
         scanned = self.site.scan([record.value or b"" for record in records])
         self.site.engine.enrol()      # also those of which nothing can be used: they are cut, too
         batch = self._punctual(scanned, records, beat)
+        self.eldest = int(batch.t.min()) if len(batch) else None
         self._stale(batch, records, beat)
         self._refuse(scanned, records, beat)
         if self._makes_late(batch):

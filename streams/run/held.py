@@ -129,7 +129,7 @@ class Held:
         beat = self.partition.read(records)
         if beat.skewed:
             self.skewed(self.number, beat.skewed)
-        self._came("readings", records)
+        self._came("readings", records, self.partition.eldest)
         await self.perform(beat, "readings", records)
         await self.carry_out()
 
@@ -179,9 +179,9 @@ class Held:
         t = max(self.partition.clock + 1, self.pace.look())
         await self.perform(self.partition.assets(put, gone, "assets", "", t))
 
-    def _came(self, topic: str, records: Sequence[Arrived]) -> None:
+    def _came(self, topic: str, records: Sequence[Arrived], eldest: int | None = None) -> None:
         self.pace.inputs[topic].played(
-            [record.timestamp for record in records], records[-1].offset + 1)
+            [record.timestamp for record in records], records[-1].offset + 1, eldest)
 
     # What comes of them -----------------------------------------------------------------------
 

@@ -170,10 +170,15 @@ class Consumer(driver.Consumer):
 
     async def hand_over(self, *, lost: bool) -> None:
         """Nothing is held any more. Raises TimeoutError and what the keeper raises."""
-        async with asyncio.timeout(self.app.setup.hand_s):
-            held = await self.app.holding.give(lost=lost)
-            if held:
-                await self._commit(self.app.holding.durable(held))
+        limit = self.app.setup.hand_s
+        try:
+            async with asyncio.timeout(limit):
+                held = await self.app.holding.give(lost=lost)
+                if held:
+                    await self._commit(self.app.holding.durable(held))
+        except TimeoutError:
+            raise TimeoutError(f"partitions were not handed over within {limit:g} s (are brokers "
+                               "away?): the process ends, to be started anew") from None
         self._told.clear()
 
     async def force_commit(

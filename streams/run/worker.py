@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 STATUS_S = 60.0
 WAIT_S = 1.0            # between looks for topics and rules
 COMPILED_S = 10.0       # what is compiled already is ready sooner
+STOP_S = 20.0           # the last snapshot, at most; systems kill after 30 s
 CACHED = 1 << 18        # keys whose partition is remembered
 
 
@@ -113,7 +114,7 @@ class Worker:
             group=f"{kafka.prefix}-worker", client=kafka.client(),
             topics=tuple(self.names.of(topic) for topic in INPUTS), compression="lz4",
             session_s=self.settings.worker.session_s,
-            heartbeat_s=self.settings.worker.heartbeat_s,
+            heartbeat_s=self.settings.worker.heartbeat_s, stop_s=STOP_S,
         )  # fmt: skip
         sender = _Sender()
         out = Outgoing(sender, sender.live, self._safe)

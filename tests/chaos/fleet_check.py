@@ -27,7 +27,6 @@ from tests.chaos.fleet_load import pack
 from tests.kafka.flow_kit import read_all
 
 PORTION = 2_000
-IDLE_MS = 10_000        # after a fault, at most: a session, a takeover, and the clock's 5 s
 LATER_MS = 600_000      # of the clock: all that was begun has ended by then
 
 Ledger = list[tuple[Record, Content]]

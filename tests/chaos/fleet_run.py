@@ -42,6 +42,7 @@ class Plan:
     assets: int = 400
     rate: float = 2_000.0           # readings a second
     readings: int = 0               # at least
+    idle_s: float = 10.0            # after a fault, at most: a session, a takeover, the clock's 5 s
 
     def deeds(self, chance: random.Random) -> list[str]:
         """What is done, in which order."""
@@ -122,7 +123,9 @@ def _silent(one: Fleet) -> bool:
     return len(since) == one.assets and now_ms() > max(since.values()) + AFTER_MS
 
 
-async def checked(one: Fleet, orders: list[dict[str, Any]]) -> tuple[list[str], str]:
+async def checked(
+    one: Fleet, orders: list[dict[str, Any]], idle_s: float
+) -> tuple[list[str], str]:
     """What is wrong, and some figures."""
     topics = await check.Topics.of(one)
     ledgers = check.ledgers(topics)
@@ -140,7 +143,7 @@ async def checked(one: Fleet, orders: list[dict[str, Any]]) -> tuple[list[str], 
     wrong += check.wrong_by_hand(one, ledgers, hot=not orders)
     idle, waits = check.idle(topics, one.faults), check.waits(topics)
     wrong += [f"partition {p} stood still for {ms} ms" for p, ms in idle.items()
-              if ms > check.IDLE_MS]
+              if ms > idle_s * 1000]
     refused = {record.key for record in topics.refused[0]}
     if len(refused) != one.pumps.bad:
         wrong.append(f"{len(refused)} records refused, {one.pumps.bad} were no good")
@@ -192,6 +195,7 @@ def shelves(ledgers: dict[int, check.Ledger]) -> list[str]:
 
 async def live(one: Fleet, broker: Broker, plan: Plan, nodes: int) -> list[dict[str, Any]]:
     """Load, disturbances and orders, until all is quiet; the orders."""
+    await one.until(lambda: all(x.takeovers() for x in one.workers), "two workers at work")
     async with one.load():
         ordering = asyncio.ensure_future(people(one, plan))
         await disturb(one, broker, plan, nodes)
@@ -222,8 +226,8 @@ async def run(broker: Broker, folder: Path, seed: int, plans: Mapping[str, Plan]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(live(one, broker, plan, nodes))
                      for one, plan in zip(fleets, plans.values(), strict=True)]
-        for one, task in zip(fleets, tasks, strict=True):
-            found, figures = await checked(one, task.result())
+        for one, task, plan in zip(fleets, tasks, plans.values(), strict=True):
+            found, figures = await checked(one, task.result(), plan.idle_s)
             one.counting(f"{len(task.result())} orders, {figures}")
             if found:
                 one.counting("\n".join([*found[:20], one.tail(), *one.died]))

@@ -12,9 +12,11 @@ from tests.chaos.fleet import environ_seed
 from tests.chaos.fleet_run import Plan, run
 from tests.kafka.broker import cluster
 
+BUSY_S = 30.0       # other tests keep the machine busy
+
 SHORT = Plan(kills=2, joins=1, zombies=1, brokers=1, away_s=2.0, pause_s=(0.0, 0.5), assets=200,
-             rate=1_000)
-ORDERED = Plan(kills=1, orders=60, assets=100, rate=500)
+             rate=800, idle_s=BUSY_S)
+ORDERED = Plan(kills=1, orders=60, assets=80, rate=300, idle_s=BUSY_S)
 
 
 def test_a_disturbed_fleet_says_what_an_undisturbed_one_says(tmp_path: Path) -> None:

@@ -107,6 +107,28 @@ def test_a_gap_within_what_is_played_at_once_is_found() -> None:
     assert pace.clock() == 40_000 + SETTLE_MS
 
 
+def test_after_a_gap_it_waits_for_what_was_kept_however_long_that_takes_to_come() -> None:
+    pace, one = backlog(*range(40))
+    one.asked(40, 10_000)
+    found = []
+    for n in range(14):                 # from 40,000 on; those of before had been kept up to 47,000
+        t = 40_000 + n * 1_000
+        one.played([t], n + 1, t if n > 7 else 30_000 + n * 1_000)
+        found.append(pace.clock())
+    assert found == [None] * 12 + [52_000, 53_000]
+    one.played([54_000], 15, 40_000)    # this one is late, and that is all
+    assert pace.clock() == 54_000
+
+
+def test_a_device_with_a_wrong_clock_keeps_it_back_for_a_minute_at_most() -> None:
+    pace, one = backlog(*range(100))
+    one.asked(100, 10_000)
+    pace.inputs["commands"].asked(0, 200_000)
+    for n in range(61):
+        one.played([40_000 + n * 1_000], n + 1, 0)
+        assert (pace.clock() is None) is (n < 60)
+
+
 def test_gaps_of_orders_keep_nobody_waiting() -> None:
     pace = Pace(10_000, {"readings": at(10_000), "commands": at(10_000)})
     pace.inputs["commands"].asked(0, 90_000)
