@@ -230,7 +230,8 @@ class _Sample:
             for record in records:
                 content = content_of(record)
                 if content.get("type") == "alert" and content.get("raised_ms"):
-                    count += content.get("seq") == 1
+                    begins = content["kind"] == "raised" and content["t_ms"]
+                    count += begins == content["raised_ms"]
                     self._draw(str(content["alarm"]), partition, record.n)
         return count
 
