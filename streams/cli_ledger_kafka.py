@@ -124,7 +124,7 @@ def show(
                     said = line(record).decode().rstrip("\n")
                     say(f'{said[:-1]},"partition":{number}}}')
                 else:
-                    say(f"{number}{shown(content, 'zh' if lang == 'zh' else 'en', named)}")
+                    say(f"{number} {shown(content, 'zh' if lang == 'zh' else 'en', named)}")
 
 
 # tocsin trace ---------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def content_of(record: Record) -> dict[str, Any]:
     except (ValueError, TypeError):
         content = None
     if not isinstance(content, dict):
-        raise _unlike(record.n)
+        raise unlike(record.n)
     return content
 
 
@@ -186,7 +186,7 @@ class Chronicle:
             for content in sorted((*self.own, *self.point), key=lambda c: int(c["n"])):
                 book.apply(change_of(content))
         except (KeyError, TypeError, ValueError, AssertionError):
-            raise _unlike(self.own[0]["n"]) from None
+            raise unlike(self.own[0]["n"]) from None
         point = book.points[self.alarm.rule, self.alarm.asset]
         occurrence = point.open.get(self.alarm.raised_ms)
         if occurrence is None or occurrence.finished:  # None: it gave way to later ones
@@ -211,7 +211,8 @@ class Chronicle:
         return [every[n] for n in sorted(every)]
 
 
-def _unlike(n: int) -> TraceError:
+def unlike(n: int) -> TraceError:
+    """The error that a record is not to be read."""
     return TraceError(
         f"record {n} is not one that Tocsin wrote; `tocsin ledger verify` names the first that was "
         "changed"

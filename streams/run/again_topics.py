@@ -7,17 +7,19 @@ Everything blocks and raises KafkaError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from hashlib import sha256
+from heapq import heappop, heappush
 from itertools import chain
-from random import Random
 from typing import NamedTuple
 
 from connectors.kafka import Record as FromTopic
 from connectors.kafka import read_all
 from connectors.kafka_follow import Follower
 from streams.contents import Content
+from streams.duty import Edition
 from streams.ledger import Record
 from streams.partition import Place
 from streams.partition_again import DivergedError, GoneError, Tail, Want, again, begun
@@ -72,6 +74,25 @@ class _Input:
             self._source.close()
 
 
+class _Packs(Mapping[str, Edition]):
+    """Packs by their names. One that is not there is gone."""
+
+    def __init__(self, editions: Mapping[str, Edition]) -> None:
+        self._editions = editions
+
+    def __getitem__(self, name: str) -> Edition:
+        try:
+            return self._editions[name]
+        except KeyError:
+            raise GoneError(f"rules: the pack {name} is not kept any more") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._editions)
+
+    def __len__(self) -> int:
+        return len(self._editions)
+
+
 @dataclass
 class Player:
     """Plays partitions of a deployment again."""
@@ -115,7 +136,8 @@ class Player:
         if first is None:
             return
         content = first[1]
-        edition = self.ledgers.editions[content["pack"]]
+        packs = _Packs(self.ledgers.editions)
+        edition = packs[content["pack"]]
         key = edition.name, content["zone"]
         if key not in self._programs:
             self._programs = {key: Programs(edition.pack, content["zone"])}
@@ -127,7 +149,7 @@ class Player:
                 for topic in ("readings", "group-feed")
             }
             tail = Tail(chain([first], records))
-            play = again(partition, tail, self.ledgers.editions, _nobody, _nobody)
+            play = again(partition, tail, packs, _nobody, _nobody)
             _answered(play, lambda want: inputs[want.topic].take(want.first, want.end))
 
 
@@ -177,33 +199,52 @@ def verify_all(
     player: Player, partitions: Sequence[int], sample: int | None = None, seed: int = 0
 ) -> Iterator[Proof]:
     """Plays partitions again, one after the other; with a `sample` of so many of their alarms, only
-    as far as these want it."""
-    last = {partition: _last(player.ledgers, partition) for partition in partitions}
-    every = [(partition, alarm) for partition in partitions for alarm in last[partition]]
+    as far as these want it. Which ones follows from the seed and their ids alone."""
+    ledgers = player.ledgers
     if sample is None:
-        for partition, found in last.items():
-            outcome = player.again(partition, None, lambda _: True)
-            yield Proof(partition, outcome, len(found), len(found))
+        for partition in partitions:
+            found = _Sample(0, seed).look(ledgers, partition)
+            yield Proof(partition, player.again(partition, None, lambda _: True), found, found)
         return
-    chosen = Random(seed).sample(every, min(sample, len(every)))  # noqa: S311 - to be drawn again
-    for partition, found in last.items():
-        mine = {alarm for at, alarm in chosen if at == partition}
+    drawn = _Sample(sample, seed)
+    counts = {partition: drawn.look(ledgers, partition) for partition in partitions}
+    for partition, of in counts.items():
+        mine = {alarm: n for alarm, (at, n) in drawn.last.items() if at == partition}
         if mine:
-            upto = max(found[alarm] for alarm in mine)
-            outcome = player.again(partition, upto, _of(mine))
-            yield Proof(partition, outcome, len(mine), len(found))
+            outcome = player.again(partition, max(mine.values()), _of(mine))
+            yield Proof(partition, outcome, len(mine), of)
+
+
+class _Sample:
+    """Draws alarms while ledgers are read: those whose hashes are the least. Holds no others."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size, self._seed = size, seed
+        self._ranks: list[tuple[int, str]] = []         # a heap: the greatest hash comes first
+        self.last: dict[str, tuple[int, int]] = {}      # alarm -> partition, its last record
+
+    def look(self, ledgers: Ledgers, partition: int) -> int:
+        """Draws from a partition's ledger; how many alarms it has."""
+        count = 0
+        with closing(ledgers.records(partition)) as records:
+            for record in records:
+                content = content_of(record)
+                if content.get("type") == "alert" and content.get("raised_ms"):
+                    begins = content["kind"] == "raised" and content["t_ms"]
+                    count += begins == content["raised_ms"]
+                    self._draw(str(content["alarm"]), partition, record.n)
+        return count
+
+    def _draw(self, alarm: str, partition: int, n: int) -> None:
+        if alarm not in self.last:
+            rank = int.from_bytes(sha256(f"{self._seed}:{alarm}".encode()).digest())
+            heappush(self._ranks, (-rank, alarm))
+            self.last[alarm] = partition, n
+            if len(self._ranks) > self._size:
+                del self.last[heappop(self._ranks)[1]]
+        else:
+            self.last[alarm] = partition, n
 
 
 def _of(chosen: Collection[str]) -> Wanted:
     return lambda content: content.get("alarm") in chosen
-
-
-def _last(ledgers: Ledgers, partition: int) -> dict[str, int]:
-    """The last record of each alarm of a partition."""
-    found: dict[str, int] = {}
-    with closing(ledgers.records(partition)) as records:
-        for record in records:
-            content = content_of(record)
-            if content.get("type") == "alert" and content.get("raised_ms"):
-                found[content["alarm"]] = record.n
-    return found

@@ -12,13 +12,15 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from rules.model import Asset
 from rules.records import Command
 from streams.alarms import alarm_id
 from streams.contents import Content
 from streams.duty import Edition
 from streams.feed import Mark, Said, bytes_of
-from streams.ledger import Record, canonical
+from streams.ledger import Record
 from streams.listing import Row, rows_of
 from streams.messages import Headers, alert_headers, envelope, worker_source
 from streams.pace import Input, Pace
@@ -210,7 +212,6 @@ class Held:
             await self.out.put(
                 self.names.of("alerts"), self.number, key.encode() if key else None, record.body,
                 headers, safe)
-        self.show()
 
     def tell(self, facts: Sequence[tuple[int, Said]]) -> None:
         """What groups count, for the partitions of their keys."""
@@ -269,7 +270,7 @@ class Held:
         self._put("alarms", alarm.encode(), body, headers)
 
     def _body(self, row: Row) -> bytes:
-        return canonical({**row, "partition": self.number})
+        return msgspec.json.encode({**row, "partition": self.number}, order="sorted")
 
     def _put(self, topic: str, key: bytes | None, value: bytes | None,
              headers: Sequence[tuple[str, bytes]] = (), at: int | None = None) -> None:
@@ -304,6 +305,7 @@ class Held:
     def cut(self, now: int) -> Cut | None:
         """The state as it is now (ms by this machine's clock); None: nothing has changed since the
         newest snapshot."""
+        self.show()         # what changed is not part of it
         if self._now() == self.saved:
             self.saved_at = now
             return None

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 SNAPSHOT_S = 1.0
+SHARE = 0.1             # of the time that cutting may take: with very many assets they are rarer
 FOLLOW_S = 0.5
 MARKS_A_SECOND = 500    # of all partitions together, at most
 MARK_S = 0.5            # at least
@@ -202,6 +203,7 @@ class Keeper:
             await held.tick(now)
         if marks and held.partition.edition.pack.groups:
             held.mark()
+        held.show()
         await held.release()
 
     async def _follow(self, held: Held) -> None:
@@ -217,17 +219,18 @@ class Keeper:
 
     async def snapshots(self, turn: Turn) -> None:
         """Snaps what changed, for ever."""
-        due = time.monotonic()
+        due, cutting = time.monotonic(), 0.0
         while True:
-            due = max(due + SNAPSHOT_S, time.monotonic())
+            due = max(due + max(SNAPSHOT_S, cutting / SHARE), time.monotonic())
             await asyncio.sleep(due - time.monotonic())
-            begun = time.monotonic()
             cuts: list[tuple[Held, Cut]] = []
             async with turn() as tps:
+                begun = time.monotonic()
                 for number in sorted({tp.partition for tp in tps}):
                     cut = self.held[number].cut(now_ms())
                     if cut is not None:
                         cuts.append((self.held[number], cut))
+                cutting = time.monotonic() - begun
             async with self._saving:
                 for held, cut in cuts:
                     if self.held.get(held.number) is held:

@@ -29,7 +29,7 @@ from streams.readings import plain_message
 from streams.run.active import Editions
 from streams.settings import Kafka
 from streams.topics import name_of
-from streams.trace import Chronicle
+from streams.trace import Chronicle, Content, unlike
 from streams.trace_check import Fault
 from streams.trace_story import LOOKBACK, Window
 
@@ -285,7 +285,7 @@ class Shelf:
         """The asset's messages that arrived since LOOKBACK before the window, until its end and
         until all was read that the alarm's own records stand on."""
         asset = chronicle.alarm.asset
-        last = max(int(content["position"]["readings"]) for content in chronicle.own)
+        last = max(map(_stands_on, chronicle.own))
         signs = (json.dumps(asset, ensure_ascii=False)[1:-1].encode(), b"\\")    # or escaped
         since = max(1, around.begin - LOOKBACK)
         topic = self._ledgers.name("readings")
@@ -298,6 +298,14 @@ class Shelf:
                     for found in decode(one.value):
                         if not isinstance(found, Refuse) and found.asset == asset:
                             yield plain_message(found)
+
+
+def _stands_on(content: Content) -> int:
+    """The offset up to which readings were taken."""
+    try:
+        return int(content["position"]["readings"])
+    except (LookupError, TypeError, ValueError):
+        raise unlike(content["n"]) from None
 
 
 def _change(inventory: dict[str, Asset], content: dict[str, Any]) -> None:

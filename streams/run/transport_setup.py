@@ -33,7 +33,7 @@ class Setup:
     stop_s: float = 2.0                 # to stop, all durable
     waiting: int = WAITING              # batches
     chunk: int = CHUNK                  # records of a batch
-    fetched: int = 8 * CHUNK            # records of a fetch: bounds the time others wait for it
+    fetched: int = 4 * CHUNK            # records of a fetch: bounds the time others wait for it
     partition_bytes: int = MIB          # of a fetch; larger records still come, one by one
     message_bytes: int = 4 * MIB        # largest message that is sent, before it is packed
     wait_ms: int = 50                   # the broker waits so long for records of idle partitions

@@ -103,7 +103,7 @@ def test_the_story_as_json_with_the_verdict(made: Path) -> None:
     assert found["rule"] == "tank.pressure"
     assert found["verified"] == {
         "same": True, "compared": 14, "differs": None, "how": "", "whose": "",
-        "broke_off": False,
+        "broke_off": False, "gone": "",
     }  # fmt: skip
 
 
