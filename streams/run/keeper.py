@@ -192,7 +192,8 @@ class Keeper:
                 if self.watch is not None:
                     self.watch.answered(said[1])
         now = held.pace.clock()
-        await self._follow(held)
+        if now is not None:     # else what was kept while brokers were away would come behind it
+            await self._follow(held)
         if 0 < held.list_due <= time.monotonic():
             held.list_due = 0.0
             await held.release()
