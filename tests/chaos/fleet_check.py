@@ -181,6 +181,12 @@ def wrong_list(topics: Topics, parts: Iterable[Partition]) -> list[str]:
     return wrong
 
 
+def _activations(found: Mapping[int, Ledger]) -> set[int]:
+    """When other rules took over."""
+    return {x["t_ms"] for ledger in found.values() for _, x in ledger
+            if x["type"] == "activation"}
+
+
 def wrong_by_hand(fleet: Fleet, found: Mapping[int, Ledger], *, hot: bool) -> list[str]:
     """Raises that the rules must have made, by a look at what was sent."""
     raises: dict[str, set[tuple[str, int]]] = {"pump.hot": set(), "pump.trip": set()}
@@ -188,7 +194,13 @@ def wrong_by_hand(fleet: Fleet, found: Mapping[int, Ledger], *, hot: bool) -> li
         for _, x in ledger:
             if x["type"] == "alert" and x["kind"] == "raised" and x["rule"] in raises:
                 raises[x["rule"]].add((x["asset"], x["t_ms"]))
-    wrong = [f"pump.trip {x}" for x in sorted(raises["pump.trip"] ^ fleet.pumps.trips)]
+    other = {(asset, t) for asset, t in raises["pump.trip"] - fleet.pumps.trips
+             if t in _activations(found)}   # an event that was on its way then takes effect then
+    missing = fleet.pumps.trips - raises["pump.trip"]
+    wrong = [f"pump.trip {x} is not raised" for x in sorted(missing)
+             if not any(asset == x[0] and t > x[1] for asset, t in other)]
+    wrong += [f"pump.trip {x} is raised" for x in sorted(
+        raises["pump.trip"] - fleet.pumps.trips - other)]
     if hot:
         known = fleet.pumps.hot_raises(2**60)
         want = {(asset, t) for asset, times in known.items() for t in times}
