@@ -175,18 +175,17 @@ def _driven(
     partition: Partition, group: list[tuple[Record, Content]], editions: Mapping[str, Edition]
 ) -> Generator[Want, Sequence[Arrived], Beat]:
     """The beat that a group of records is of."""
-    content = group[0][1]
-    position = content["position"]
+    (record, content), position = group[0], group[0][1]["position"]
     first = position["from"]
     match position["beat"]:
         case "begin":
             return partition.opened(content["by"], content["request"])
         case "readings":
             return partition.read((yield from _all(
-                "readings", first, position["readings"], content["n"])))
+                "readings", first, position["readings"], record.n)))
         case "group-feed":
             return partition.feed((yield from _all(
-                "group-feed", first, position["group-feed"], content["n"])))
+                "group-feed", first, position["group-feed"], record.n)))
         case "tick":
             return partition.tick(position["clock_ms"])
         case "late":
@@ -203,4 +202,4 @@ def _driven(
             return partition.assets(
                 put, content["removed"], content["by"], content["request"], content["t_ms"])
         case other:
-            raise DivergedError(content["n"], "no beat at all", f"a beat {other!r}")
+            raise DivergedError(record.n, "no beat at all", f"a beat {other!r}")
