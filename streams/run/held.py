@@ -166,6 +166,7 @@ class Held:
     async def tick(self, now: int) -> None:
         """The clock stands at `now` (ms)."""
         await self.perform(self.partition.tick(now))
+        self.show()
         for alarm in [alarm for alarm, due in self.graves.items() if due <= now]:
             del self.graves[alarm]
             self._put("alarms", alarm.encode(), None)

@@ -160,7 +160,6 @@ async def worked() -> Sent:
     await held.read([record(3, 80_000, fast % (80_000, 1.0))])
     await held.tick(200_000)
     await out.settled()
-    held.show()
     await held.release()        # what goes only once the ledger is safe
     await out.settled()
     return sent
