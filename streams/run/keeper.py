@@ -202,9 +202,10 @@ class Keeper:
         await held.carry_out()
         if now is not None:
             await held.tick(now)
+        else:
+            held.show()     # the clock stands, what has come in is shown all the same
         if marks and held.partition.edition.pack.groups:
             held.mark()
-        held.show()
         await held.release()
 
     async def _follow(self, held: Held) -> None:

@@ -24,7 +24,7 @@ from streams.messages import parse
 from streams.partition import Partition, Place
 from streams.partition_parts import Cutter
 from streams.run.active import Editions
-from streams.run.held import Held, Names, Waiting, owner
+from streams.run.held import GRAVE_MS, Held, Names, Waiting, owner
 from streams.run.outgoing import Outgoing
 from streams.run.snapshots import Found, Shelf
 from streams.share import Share
@@ -158,7 +158,8 @@ async def worked() -> Sent:
     await held.tick(70_000)
     await held.read([record(2, 70_000, fast % (2_000, 2.5))])       # late
     await held.read([record(3, 80_000, fast % (80_000, 1.0))])
-    await held.tick(200_000)
+    await held.tick(200_000)        # its end is shown from here on …
+    await held.tick(200_000 + GRAVE_MS)     # … until here
     await out.settled()
     await held.release()        # what goes only once the ledger is safe
     await out.settled()
