@@ -201,6 +201,17 @@ class Living:
     def __init__(self, greatest: Mapping[int, int] | None = None) -> None:
         self.greatest: dict[int, int] = dict(greatest or {})    # partition -> epoch
 
+    def envelope(
+        self, partition: int, headers: Iterable[tuple[str, bytes | None]]
+    ) -> Envelope | None:
+        """The envelope of the next record of a partition, None of one that does not count. Raises
+        NotOurs also where it has no epoch.
+        """
+        said = parse(headers)
+        if said.epoch is None:
+            raise NotOurs("missing", "epoch")
+        return said if self.counts(partition, said.epoch) else None
+
     def counts(self, partition: int, epoch: int) -> bool:
         """Whether the next record of a partition counts; in the order of its offsets."""
         if epoch < self.greatest.get(partition, 0):

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from connectors.kafka import KafkaError, Producer, Record, partition_of, read_all
 from connectors.kafka_follow import POLL_MS, Follower
-from streams.messages import Living, NotOurs, cli_source, envelope, parse
+from streams.messages import Living, NotOurs, cli_source, envelope
 from streams.run.client import AGAIN, MAX_BATCH, ClientError, Listing, Result, Row
 from streams.run.control_bodies import MAX_COMMANDS, WrongBody, commands_of
 from streams.run.site_kafka import Newest, active_of, is_kept, place, told
@@ -254,12 +254,10 @@ class _Ear:
         while (left := deadline - time.monotonic()) > 0:
             for record in self._follower.poll(min(round(left * 1000) + 1, POLL_MS)):
                 try:
-                    epoch = parse(record.headers).epoch
+                    said = self._living.envelope(record.partition, record.headers)
                 except NotOurs:
                     continue
-                if epoch is None or not self._living.counts(record.partition, epoch):
-                    continue
-                if record.offset >= self._ends[record.partition]:
+                if said is not None and record.offset >= self._ends[record.partition]:
                     yield record.partition, _content(record)
 
 

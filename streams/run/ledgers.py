@@ -24,7 +24,7 @@ from rules.records import Message
 from streams.decode import Refuse, decode
 from streams.duty import SHADOW
 from streams.ledger import Broken, Record, verify
-from streams.messages import Envelope, Living, NotOurs, parse
+from streams.messages import Living, NotOurs
 from streams.readings import plain_message
 from streams.run.active import Editions
 from streams.settings import Kafka
@@ -125,13 +125,14 @@ class Ledgers:
 
 def _taken(one: Came, living: Living, tally: Tally) -> Record | None:
     """A record of the chain; None: it is none."""
-    said, why = _said(one)
-    if said is None or said.epoch is None:
+    try:
+        said = living.envelope(one.partition, one.headers)
+    except NotOurs as error:
         tally.foreign += 1
         if len(tally.strange) < MOST_STRANGE:
-            tally.strange.append(f"offset {one.offset}: {why}")
+            tally.strange.append(f"offset {one.offset}: {error}")
         return None
-    if not living.counts(one.partition, said.epoch):
+    if said is None:
         tally.passed_over += 1
         return None
     if said.kind == "owner":
@@ -144,14 +145,6 @@ def _taken(one: Came, living: Living, tally: Tally) -> Record | None:
         n = tally.records + 1       # in its place, and not what was written
     tally.records, tally.head, tally.at = tally.records + 1, said.hash.hex(), one.offset
     return Record(n, said.hash, body)
-
-
-def _said(one: Came) -> tuple[Envelope | None, str]:
-    """What its headers say; None: they are not ours, and why."""
-    try:
-        return parse(one.headers), "missing: epoch"
-    except NotOurs as error:
-        return None, str(error)
 
 
 # Checked --------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ import msgspec
 from connectors.kafka import Record
 from streams import outbox
 from streams.ledger import Record as Entry
-from streams.messages import Living, NotOurs, parse
+from streams.messages import Living, NotOurs
 from streams.notices import Channel
 from streams.settings import PARTITIONS
 from streams.store import StoreError, locked
@@ -99,12 +99,10 @@ def entry(record: Record, living: Living, newest: int) -> tuple[Entry | None, bo
     of the ledger's. `newest`: the greatest `n` of the partition's alerts that were taken. Pure.
     """
     try:
-        said = parse(record.headers)
+        said = living.envelope(record.partition, record.headers)
     except NotOurs:
         return None, True
-    if said.epoch is None:
-        return None, True
-    if not living.counts(record.partition, said.epoch) or not said.kind.startswith("alert."):
+    if said is None or not said.kind.startswith("alert."):
         return None, False
     if record.value is None or len(record.value) > MAX_BYTES:
         return None, True

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from streams.contents import Content
 from streams.duty import Edition, EditionError
 from streams.ledger import Chain, Record, link
-from streams.messages import Living, NotOurs, parse, worker_source
+from streams.messages import Living, NotOurs, worker_source
 from streams.partition import Arrived, Beat, Partition, Place, Position
 from streams.partition_again import DivergedError, Tail, Want, again, begun
 from streams.partition_parts import Cutter, head_of, joined
@@ -59,11 +59,11 @@ class _Ledger:
 
     def _take(self, offset: int, body: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         try:
-            said = parse(headers)
+            said = self.living.envelope(self.partition, headers)
         except NotOurs as error:
             log.warning("ledger %d at %d: not ours: %s", self.partition, offset, error)
             return
-        if said.epoch is None or not self.living.counts(self.partition, said.epoch):
+        if said is None:
             return
         n = self.n + len(self.records) + 1
         content = _content(body)
