@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -17,7 +16,7 @@ from streams.cli_settings import InsteadOption
 
 if TYPE_CHECKING:
     from streams.kpi import Report
-    from streams.store import Store
+    from streams.ledger import Record
 
 
 FOLDER = Path("tocsin-data")
@@ -77,28 +76,27 @@ def kpi(
 def _kept(ledger: Path, kafka: Path | None) -> Iterator[Iterator[dict[str, Any]]]:
     """What the records of a folder or of a deployment say."""
     if kafka is not None:
-        from streams.cli_ledger_kafka import contents, deployment  # noqa: PLC0415 - start-up
+        from streams.cli_ledger_kafka import deployment  # noqa: PLC0415 - start-up
 
-        with deployment(kafka) as ledgers, closing(contents(ledgers)) as found:
-            yield found
+        # One partition after the other: for figures an order of each of their own is enough.
+        with deployment(kafka) as ledgers, closing(ledgers.all()) as records:
+            yield _contents(records)
         return
     from streams.run.journal import DATABASE  # noqa: PLC0415 - start-up
     from streams.store import Store  # noqa: PLC0415 - start-up
 
-    with Store(ledger / DATABASE, readonly=True) as store, closing(_contents(store)) as kept:
-        yield kept
+    with Store(ledger / DATABASE, readonly=True) as store, closing(store.records()) as kept:
+        yield _contents(kept)
 
 
-def _contents(store: Store) -> Generator[dict[str, Any]]:
-    """What the records say. Raises HistoryError, StoreError."""
+def _contents(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    """What records say. Raises HistoryError."""
     from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
+    from streams.ledger import read  # noqa: PLC0415 - start-up
 
-    for record in store.records():
-        try:
-            content = json.loads(record.body)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
+    for record in records:
+        content = read(record.body)
+        if content is None:
             raise HistoryError(f"record {record.n} is not a JSON object")
         yield content
 

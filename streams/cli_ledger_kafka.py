@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -184,23 +183,3 @@ def verify_all(
         })  # fmt: skip
     if wrong:
         raise fail("\n".join(wrong))
-
-
-# tocsin kpi -----------------------------------------------------------------------------------
-
-
-def contents(ledgers: Ledgers) -> Generator[dict[str, Any], None, None]:
-    """What the records of all partitions say; an order of their own is enough for figures. Raises
-    HistoryError.
-    """
-    from streams.kpi_history import HistoryError  # noqa: PLC0415 - start-up
-
-    with closing(ledgers.all()) as records:
-        for record in records:
-            try:
-                content = json.loads(record.body)
-            except ValueError:
-                content = None
-            if not isinstance(content, dict):
-                raise HistoryError(f"record {record.n} is not a JSON object")
-            yield content

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from rules.model import Group, Rule
 
@@ -123,12 +123,17 @@ def _absent(expected: int, found: Record, rest: Iterator[Record]) -> Fault:
     return "reordered" if here or any(_number(r) == expected for r in rest) else "missing"
 
 
-def _number(record: Record) -> int | None:
+def read(body: bytes) -> dict[str, Any] | None:
+    """What the body of a record says; None where it says nothing, being no JSON object."""
     try:
-        body = json.loads(record.body)
-    except ValueError:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
         return None
-    n = body.get("n") if isinstance(body, dict) else None
+    return content if isinstance(content, dict) else None
+
+
+def _number(record: Record) -> int | None:
+    n = (read(record.body) or {}).get("n")
     return n if isinstance(n, int) else None
 
 

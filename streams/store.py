@@ -17,7 +17,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,7 +232,7 @@ class Store:
         row = self._one("SELECT position, n, state FROM snapshots ORDER BY id DESC LIMIT 1")
         return None if row is None else Snapshot(*row)
 
-    def records(self, after: int = 0) -> Iterator[Record]:
+    def records(self, after: int = 0) -> Generator[Record]:
         """The records after that number, in order."""
         query = "SELECT n, hash, body FROM ledger WHERE n > ? ORDER BY n"
         for n, digest, body in self._each(query, after):

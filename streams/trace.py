@@ -17,7 +17,7 @@ from typing import Any
 from rules.model import SEVERITIES
 from streams.alarms import Book, word
 from streams.contents import change_of
-from streams.ledger import Record
+from streams.ledger import Record, read
 
 Content = Mapping[str, Any]
 
@@ -53,11 +53,8 @@ class Alarm:
 
 def content_of(record: Record) -> dict[str, Any]:
     """What a record says. Raises TraceError where it says nothing."""
-    try:
-        content = json.loads(record.body)
-    except (ValueError, TypeError):
-        content = None
-    if not isinstance(content, dict):
+    content = read(record.body)
+    if content is None:
         raise unlike(record.n)
     return content
 

@@ -23,7 +23,7 @@ from rules.model import Asset
 from rules.records import Message
 from streams.decode import Refuse, decode
 from streams.duty import SHADOW
-from streams.ledger import Broken, Record, verify
+from streams.ledger import Broken, Record, read, verify
 from streams.messages import Living, NotOurs
 from streams.readings import plain_message
 from streams.run.active import Editions
@@ -197,7 +197,7 @@ class _Reading:
         record = next(self._records)
         self.met |= bool(self._expected) and record.hash == self._expected
         if b'"type":"activation"' in record.body:
-            content = content_or_none(record)
+            content = read(record.body)
             name = content.get("pack") if content is not None else None
             if isinstance(name, str):
                 self._packs.setdefault(name, (self._tally.partition, record.n))
@@ -218,15 +218,6 @@ def _packs(
             continue
         said = f"partition {partition}: record {n} names the pack {name}: {why}"
         yield partition, Fault("pack", n, said)
-
-
-def content_or_none(record: Record) -> dict[str, Any] | None:
-    """What a record says; None: nothing."""
-    try:
-        content = json.loads(record.body)
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
 
 
 # For stories ----------------------------------------------------------------------------------
@@ -270,7 +261,7 @@ class Shelf:
     def _activations(self, partition: int) -> Iterator[dict[str, Any]]:
         for record in self._ledgers.records(partition):
             if b'"type":"activation"' in record.body:
-                content = content_or_none(record)
+                content = read(record.body)
                 if content is not None and content.get("type") == "activation":
                     yield content
 

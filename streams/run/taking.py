@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from streams.contents import Content
 from streams.duty import Edition, EditionError
-from streams.ledger import Chain, Record, link
+from streams.ledger import Chain, Record, link, read
 from streams.messages import Living, NotOurs, worker_source
 from streams.partition import Arrived, Beat, Partition, Place, Position
 from streams.partition_again import DivergedError, Tail, Want, again, begun
@@ -66,7 +66,7 @@ class _Ledger:
         if said is None:
             return
         n = self.n + len(self.records) + 1
-        content = _content(body)
+        content = read(body) or {}
         if content.get("n") == n and link(self.head, body) == said.hash:
             self.head = said.hash
             self.records.append((Record(n, said.hash, body), content))
@@ -74,15 +74,6 @@ class _Ledger:
         elif said.kind != "owner" and not 0 < _number(content) < n:     # those the snapshot holds
             log.warning("ledger %d at %d: record %s does not follow record %d: passed over",
                         self.partition, offset, content.get("n"), n - 1)
-
-
-def _content(body: bytes) -> Content:
-    """What a record says; {} of bytes that say nothing."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _number(content: Content) -> int:
@@ -207,7 +198,7 @@ class Taking:
                 if record.value is None:
                     found.pop(alarm, None)
                 elif alarm:
-                    found[alarm] = _content(record.value)
+                    found[alarm] = read(record.value) or {}
         wrong = held.put_right(found)
         if wrong:
             log.info("partition %d: %d rows of the list were put right", number, wrong)

@@ -6,7 +6,7 @@ import pytest
 
 from rules.model import Level, Message, Pos, Rule, Text
 from rules.tree import Const, Op, SignalRef
-from streams.ledger import GENESIS, Broken, Chain, Record, canonical, meaning, verify
+from streams.ledger import GENESIS, Broken, Chain, Record, canonical, meaning, read, verify
 
 
 def chained(count: int) -> list[Record]:
@@ -104,3 +104,9 @@ def rule(limit: float, line: int = 1) -> Rule:
 def test_the_meaning_of_a_rule_changes_with_a_limit_and_not_with_its_place() -> None:
     assert meaning(rule(5.0, 1)) == meaning(rule(5.0, 99))
     assert meaning(rule(5.0)) != meaning(rule(6.0))
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"null", b'{"n": ', b"[" * 100_000])
+def test_a_body_that_says_nothing_is_told_from_one_that_does(body: bytes) -> None:
+    assert read(body) is None
+    assert read(b'{"n": 1}') == {"n": 1}
