@@ -168,7 +168,7 @@ def configure(db: sqlite3.Connection, names: Sequence[str]) -> int:
     notices. To be called before any is sent.
     """
     known = json.dumps(names)
-    with _transaction(db):
+    with transaction(db):
         for name in names:
             _count(db, name, lost=0)
         dropped = db.execute(
@@ -241,7 +241,7 @@ class Outbox:
 
     def trying(self, due: Due, now_ms: int) -> None:
         """Notes a try before it is made."""
-        with _transaction(self._db):
+        with transaction(self._db):
             self._db.execute(
                 "UPDATE outbox SET tries = tries + 1, tried_ms = ? WHERE id = ?", (now_ms, due.id)
             )
@@ -250,7 +250,7 @@ class Outbox:
         """The peer has taken it; `partly` says for whom not."""
         earlier = [*due.earlier, (due.content["seq"], due.content["t_ms"])]
         kept = earlier[:1] + earlier[1:][-(_EARLIER - 1):]
-        with _transaction(self._db):
+        with transaction(self._db):
             self._db.execute(
                 "UPDATE outbox_told SET taken = ? WHERE channel = ? AND alarm = ?",
                 (json.dumps(kept), self.channel, due.content["alarm"]),
@@ -274,7 +274,7 @@ class Outbox:
         failures = self._value("SELECT failures FROM outbox_channels WHERE name = ?") + 1
         own = 2 * pause_ms(due.id, due.tries + 1)
         wait = max(after_ms or 0, pause_ms(due.id, failures))  # "after 0 s" is no leave to hammer
-        with _transaction(self._db):
+        with transaction(self._db):
             self._db.execute(
                 "UPDATE outbox_channels SET failures = ?, until_ms = ? WHERE name = ?",
                 (failures, now_ms + min(wait, LONGEST_MS), self.channel),
@@ -297,7 +297,7 @@ class Outbox:
         return Health(failures > 0, pending, waited, lost)
 
     def _end(self, number: int, state: State, why: str = "", *, works: bool = False) -> None:
-        with _transaction(self._db):
+        with transaction(self._db):
             self._ended(number, state, why)
             if state in ("refused", "expired"):
                 _count(self._db, self.channel, lost=1)
@@ -328,7 +328,8 @@ class Outbox:
 
 
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All that is written in it, or nothing. Raises sqlite3.Error."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -13,8 +13,7 @@ passed over. What is no record of the ledger is passed over, too, and counted.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -144,7 +143,7 @@ class Box:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes, Kafka has
         if not tables:
-            with self._transaction():
+            with outbox.transaction(self._db):
                 for statement in filter(str.strip, (outbox.CREATE + _CREATE).split(";")):
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO facts VALUES ('topic', ?)", (topic,))
@@ -160,16 +159,6 @@ class Box:
     def _one(self, query: str) -> Any:  # noqa: ANN401 - a cell
         return self._db.execute(query).fetchone()[0]
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
     def begin(self, offsets: Mapping[int, int]) -> None:
         """Where partitions of which nothing has been taken are begun. Raises sqlite3.Error."""
         given = {partition: Position(offset) for partition, offset in offsets.items()}
@@ -183,7 +172,7 @@ class Box:
         """
         positions, odd = dict(self.positions), 0
         living = Living({partition: at.epoch for partition, at in positions.items()})
-        with self._transaction():
+        with outbox.transaction(self._db):
             for one in records:
                 at = positions[one.partition]
                 found, strange = entry(one, living, at.n)
@@ -203,7 +192,7 @@ class Box:
         return odd
 
     def _move(self, positions: dict[int, Position]) -> None:
-        with self._transaction():
+        with outbox.transaction(self._db):
             self._write(positions)
         self.positions = positions
 
