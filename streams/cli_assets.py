@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.cli_common import JsonOption, existing, fail, loaded, say, say_json, tell
-from streams.cli_settings import KafkaOption, settings_of
+from streams.cli_settings import KafkaOption, on_kafka, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from rules.model import Asset, Pack
     from streams.run.topic_bodies import AssetEntry
@@ -22,17 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The inventory on Kafka.")
 
 _SHOWN = 20     # ids that are told at most
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What cannot be done is told, and the command ends with 1."""
-    from streams.run.client import ClientError  # noqa: PLC0415 - start-up
-
-    try:
-        yield
-    except ClientError as error:
-        raise fail(str(error)) from None
 
 
 @app.command()
@@ -59,7 +46,7 @@ def put(
     pack = loaded(rules).pack if rules else _active(settings)
     assert pack is not None
     entries = [AssetEntry.of(asset) for asset in _read(files, pack)]
-    with _told():
+    with on_kafka():
         there = inventory_of(settings)
         changed = [entry for entry in entries if there.get(entry.id) != entry]
         change_inventory(settings, changed)
@@ -77,7 +64,7 @@ def _active(settings: Kafka) -> Pack:
     from rules.load import load_texts  # noqa: PLC0415 - start-up
     from streams.run.site_kafka import active_of, pack_of  # noqa: PLC0415 - start-up
 
-    with _told():
+    with on_kafka():
         found = active_of(settings)
         if found is None:
             raise fail("an inventory is checked against rules, and none were ever activated; name "
@@ -117,7 +104,7 @@ def show_list(*, kafka: KafkaOption = None, as_json: JsonOption = False) -> None
     """The assets, by id."""
     from streams.run.site_kafka import inventory_of  # noqa: PLC0415 - start-up
 
-    with _told():
+    with on_kafka():
         found = inventory_of(settings_of(kafka).kafka)
     for one in found.values():
         if as_json:
@@ -142,7 +129,7 @@ def remove(
     from streams.run.site_kafka import change_inventory, inventory_of  # noqa: PLC0415 - start-up
 
     settings = settings_of(kafka).kafka
-    with _told():
+    with on_kafka():
         there = inventory_of(settings)
         gone = [one for one in dict.fromkeys(ids) if one in there]
         change_inventory(settings, (), gone)

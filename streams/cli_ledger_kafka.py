@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streams.cli_common import FAILED, fail, say, say_json
-from streams.cli_settings import settings_of
+from streams.cli_settings import on_kafka, settings_of
 
 if TYPE_CHECKING:  # the clients take a moment to import
     from streams.run.ledgers import Ledgers, Outcome, Tally
@@ -24,15 +24,12 @@ if TYPE_CHECKING:  # the clients take a moment to import
 def deployment(path: Path) -> Iterator[Ledgers]:
     """The ledgers of a deployment. What goes wrong is told, and the command ends with 1."""
     kafka = settings_of(path).kafka
-    from connectors.kafka import KafkaError  # noqa: PLC0415 - start-up
     from streams.run.ledgers import Ledgers  # noqa: PLC0415 - start-up
     from streams.trace import TraceError  # noqa: PLC0415 - start-up
 
     try:
-        yield Ledgers(kafka)
-    except KafkaError as error:
-        fix = "; `tocsin topics create` makes it" if "there is no topic" in str(error) else ""
-        raise fail(f"{error}{fix}") from None
+        with on_kafka():
+            yield Ledgers(kafka)
     except TraceError as error:
         raise fail(str(error)) from None
 

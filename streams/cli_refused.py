@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +18,12 @@ from streams.cli_common import (
     JsonOption,
     Language,
     LanguageOption,
-    fail,
     instant,
     say,
     say_json,
 )
 from streams.cli_options import spread_out
-from streams.cli_settings import KafkaOption, settings_of
+from streams.cli_settings import KafkaOption, on_kafka, settings_of
 
 if TYPE_CHECKING:  # a moment to import, and `--help` does not need it
     from streams.refusals import Again, Refusal
@@ -57,17 +55,6 @@ class Chosen:
     def since_ms(self) -> int | None:
         """The instant of `since`; anything else than one is wrong usage."""
         return instant(self.since, "--since") if self.since else None
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong on Kafka is told, and the command ends with 1."""
-    from connectors.kafka import KafkaError  # noqa: PLC0415 - start-up
-
-    try:
-        yield
-    except KafkaError as error:
-        raise fail(str(error)) from None
 
 
 def _refused(kafka: Kafka, since_ms: int | None) -> Iterator[tuple[int, Refusal]]:
@@ -108,7 +95,7 @@ def show_list(
     since, given = chosen.since_ms(), settings_of(kafka).kafka
     rows: OrderedDict[str, dict[str, object]] = OrderedDict()
     older = False
-    with _told():
+    with on_kafka():
         for t_ms, one in _refused(given, since):
             if not chosen.keeps(one, given.prefix):
                 continue
@@ -164,7 +151,7 @@ def retry(
     since, given = chosen.since_ms(), settings_of(kafka).kafka
     named, wanted = frozenset(keys or ()), Chosen(chosen.topic, chosen.reason)
     sender = _Sending(given, dry_run=dry_run, as_json=as_json)
-    with _told(), sender:
+    with on_kafka(), sender:
         for _, one in _refused(given, since):
             if named and one.position not in named:
                 continue

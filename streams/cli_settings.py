@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +33,19 @@ InsteadOption = Annotated[
     typer.Option("--kafka", metavar="SETTINGS",
                  help="The settings of a deployment on Kafka, instead."),
 ]
+
+
+@contextmanager
+def on_kafka() -> Iterator[None]:
+    """What goes wrong with Kafka is told, and the command ends with 1."""
+    from streams.run.client import ClientError  # noqa: PLC0415 - see above
+    from streams.run.site_kafka import told  # noqa: PLC0415 - see above
+
+    try:
+        with told():
+            yield
+    except ClientError as error:
+        raise fail(str(error)) from None
 
 
 def settings_of(path: Path | None) -> Settings:

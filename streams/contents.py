@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from rules.model import SEVERITIES, SEVERITY_NAMES, Group, Pack, Rule
+from rules.model import SEVERITIES, SEVERITY_NAMES, Asset, Group, Pack, Rule
 from rules.records import Change, Command, Transition
 from streams.alarms import alarm_id
 from streams.ledger import meaning
@@ -150,6 +150,18 @@ def command_of(content: Mapping[str, Any]) -> Command:
         duration=content.get("duration_ms"), once=content.get("once", False),
         fields=content.get("fields", {}),
     )  # fmt: skip
+
+
+def asset_content(asset: Asset) -> Content:
+    """An asset in a record of a change of the inventory."""
+    return {"id": asset.id, "class": asset.cls, "attributes": asset.attributes,
+            "overrides": asset.overrides}
+
+
+def asset_of(content: Mapping[str, Any]) -> Asset:
+    """The asset that a record holds."""
+    return Asset(
+        content["id"], content["class"], content["attributes"], content["overrides"])
 
 
 def change_of(content: Mapping[str, Any]) -> Change:

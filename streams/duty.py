@@ -22,7 +22,7 @@ from rules.records import Change, Command, Message, Refusal, Transition
 from streams.alarms import alarm_id
 from streams.assets import AssetError
 from streams.attend import Alarms
-from streams.contents import Content, Contents, command_content
+from streams.contents import Content, Contents, asset_content, command_content
 from streams.ledger import canonical
 from streams.listing import rows
 from streams.render import rfc3339
@@ -212,11 +212,7 @@ class Duty:
         made += self._alerts(self._changes(self.site.enter(put, t)))
         self.inventory = self.site.inventory
         record = self._activation(t, by, request) | {
-            "assets": [
-                {"id": x.id, "class": x.cls, "attributes": x.attributes, "overrides": x.overrides}
-                for x in put
-            ],
-            "removed": list(gone),
+            "assets": [asset_content(asset) for asset in put], "removed": list(gone),
         }  # fmt: skip
         return [record, *made]
 

@@ -12,7 +12,7 @@ from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 from rules.model import Asset
-from streams.contents import Content, command_of
+from streams.contents import Content, asset_of, command_of
 from streams.duty import Edition
 from streams.ledger import Record
 from streams.partition import Arrived, Beat, Partition, Place
@@ -197,8 +197,7 @@ def _driven(
             edition = editions[content["pack"]]
             return partition.rules(edition, content["by"], content["request"], content["t_ms"])
         case "assets":
-            put = [Asset(x["id"], x["class"], x["attributes"], x["overrides"])
-                   for x in content["assets"]]
+            put = [asset_of(asset) for asset in content["assets"]]
             return partition.assets(
                 put, content["removed"], content["by"], content["request"], content["t_ms"])
         case other:

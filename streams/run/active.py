@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from streams.duty import SHADOW, Edition, EditionError
-from streams.run.logs import Logs
-from streams.run.topic_bodies import MAX_ASSET, MAX_PACK, BodyError, Pack, read
+from streams.run.logs import Following, Logs
+from streams.run.topic_bodies import ACTIVE, MAX_ASSET, MAX_PACK, PACK, BodyError, Pack, read
 from streams.run.topic_bodies import Active as Said
 
 log = logging.getLogger(__name__)
@@ -38,8 +36,11 @@ class Editions(Mapping[str, Edition]):
         self._texts: dict[str, bytes] = {}
         self._read: dict[str, Edition] = {}
 
-    def put(self, name: str, value: bytes | None) -> None:
-        """A pack as the topic has it; None: it is gone."""
+    def take(self, key: bytes | None, value: bytes | None) -> None:
+        """A record of the topic, of a pack or another; without a value the pack is gone."""
+        if key is None or not key.startswith(PACK):
+            return
+        name = key.removeprefix(PACK).decode("utf-8", "replace")
         if value is None:
             self._texts.pop(name, None)
         elif len(value):
@@ -76,29 +77,20 @@ class Active:
     """Follows the topic. `now` is what is active, None as long as nothing is."""
 
     def __init__(self, logs: Logs, topic: str) -> None:
-        self._logs, self._topic = logs, topic
-        self._next = 0
+        self._topic = Following(logs, topic)
         self.editions = Editions()
         self.now: Activated | None = None
 
     async def follow(self) -> bool:
         """Reads what is new; whether another pack is active now. Raises LogError."""
-        _, end = await self._logs.bounds(self._topic, 0)
         before, newest = self.now, b""
-        async for records in self._logs.read(self._topic, 0, self._next, end):
-            for record in records:
-                newest = self._take(record) or newest
-        self._next = max(self._next, end)
+        async for record in self._topic.more():
+            self.editions.take(record.key, record.value)
+            if record.key == ACTIVE:
+                newest = record.value or newest
         if newest:
             self._activate(newest)
         return self.now is not before
-
-    def _take(self, record: Any) -> bytes:  # noqa: ANN401 - of the client
-        """The value of `active`, if it is that."""
-        key = (record.key or b"").decode("utf-8", "replace")
-        if key.startswith("pack/"):
-            self.editions.put(key.removeprefix("pack/"), record.value)
-        return record.value or b"" if key == "active" else b""
 
     def _activate(self, value: bytes) -> None:
         """Takes over what is said to be active; what cannot be used leaves all as it was."""
@@ -107,12 +99,6 @@ class Active:
             name = said.pack + (SHADOW if said.shadow else "")
             edition = self.editions[name]
         except (BodyError, EditionError, KeyError) as error:
-            log.warning("%s: what is to be active cannot be used: %s", self._topic, error)
+            log.warning("%s: what is to be active cannot be used: %s", self._topic.name, error)
             return
         self.now = Activated(edition, said.by, said.request)
-
-
-def pack_value(edition: Edition) -> bytes:
-    """The value of a pack on the topic."""
-    files = [[path, text.decode()] for path, text in edition.texts]
-    return json.dumps({"files": files}, ensure_ascii=False).encode()

@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rules.model import Asset
 from rules.records import Message
-from streams.contents import Content, command_of
+from streams.contents import Content, asset_of, command_of
 from streams.duty import Duty, Edition
 from streams.ledger import Chain, Record
 from streams.store import Snapshot, Store, StoreError
@@ -88,9 +87,7 @@ def _until(
         if order["type"] == "command":
             yield duty.command(command_of(order))[1]
         elif "assets" in order:
-            put = [
-                Asset(x["id"], x["class"], x["attributes"], x["overrides"]) for x in order["assets"]
-            ]
+            put = [asset_of(asset) for asset in order["assets"]]
             yield duty.stock(put, order["removed"], order["by"], order["request"])
         else:
             yield duty.activate(editions[order["pack"]], order["by"], order["request"])

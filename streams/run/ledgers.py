@@ -21,6 +21,7 @@ from connectors.kafka import partition_of, read_all
 from connectors.kafka_follow import Follower
 from rules.model import Asset
 from rules.records import Message
+from streams.contents import asset_of
 from streams.decode import Refuse, decode
 from streams.duty import SHADOW
 from streams.ledger import Broken, Record, read, verify
@@ -95,9 +96,7 @@ class Ledgers:
         found = Editions()
         with closing(read_all(self.client, self.name("rules"))) as records:
             for one in records:
-                key = (one.key or b"").decode("utf-8", "replace")
-                if key.startswith("pack/"):
-                    found.put(key.removeprefix("pack/"), one.value)
+                found.take(one.key, one.value)
         return found
 
     def place(self, key: str) -> int:
@@ -296,4 +295,4 @@ def _change(inventory: dict[str, Asset], content: dict[str, Any]) -> None:
     for one in content.get("removed", ()):
         inventory.pop(one, None)
     for one in content.get("assets", ()):
-        inventory[one["id"]] = Asset(one["id"], one["class"], one["attributes"], one["overrides"])
+        inventory[one["id"]] = asset_of(one)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
 import aiokafka
@@ -117,3 +117,21 @@ class Logs:
                 raise LogError(f"{topic}/{partition}: {error!r}") from error
             finally:
                 self._reader.assign([])     # or it would fetch on and on
+
+
+class Following:
+    """A topic of one partition as it grows."""
+
+    def __init__(self, logs: Logs, name: str) -> None:
+        self._logs, self.name = logs, name
+        self._next = 0
+
+    async def more(self) -> AsyncIterator[Record]:
+        """What has come since the last call, at first all that is kept. Raises LogError; what was
+        not read to its end comes once more.
+        """
+        _, end = await self._logs.bounds(self.name, 0)
+        async for records in self._logs.read(self.name, 0, self._next, end):
+            for record in records:
+                yield record
+        self._next = max(self._next, end)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rules.model import Asset
 from streams.assets import AssetError, is_asset_id
 from streams.partition import Partition
-from streams.run.logs import Logs
+from streams.run.logs import Following, Logs
 from streams.run.topic_bodies import MAX_ASSET, AssetEntry, BodyError, read
 
 log = logging.getLogger(__name__)
@@ -30,23 +30,19 @@ class Stock:
 
     def __init__(self, logs: Logs, topic: str, of: Callable[[str], int]) -> None:
         """`of` gives the partition of an asset."""
-        self._logs, self._topic, self._of = logs, topic, of
-        self._next = 0
+        self._topic, self._of = Following(logs, topic), of
         self._assets: dict[int, dict[str, Asset]] = {}
         self.revision = 0
 
     async def follow(self) -> None:
         """Reads what is new. Raises LogError."""
-        _, end = await self._logs.bounds(self._topic, 0)
-        async for records in self._logs.read(self._topic, 0, self._next, end):
-            for record in records:
-                self._take(record.offset, record.key or b"", record.value)
-        self._next = max(self._next, end)
+        async for record in self._topic.more():
+            self._take(record.offset, record.key or b"", record.value)
 
     def _take(self, offset: int, key: bytes, value: bytes | None) -> None:
         asset = key.decode("utf-8", "replace")
         if not is_asset_id(asset):
-            log.warning("%s at %d: its key is no asset's id; passed over", self._topic, offset)
+            log.warning("%s at %d: its key is no asset's id; passed over", self._topic.name, offset)
             return
         mine = self._assets.setdefault(self._of(asset), {})
         if value is None:
@@ -55,11 +51,11 @@ class Stock:
             try:
                 entry = read(value, AssetEntry, MAX_ASSET)
             except BodyError as error:
-                log.warning("%s at %d: %s: passed over: %s", self._topic, offset, asset, error)
+                log.warning("%s at %d: %s: passed over: %s", self._topic.name, offset, asset, error)
                 return
             if entry.id != asset:
-                log.warning("%s at %d: %s: its body is of %s; passed over", self._topic, offset,
-                            asset, entry.id)
+                log.warning("%s at %d: %s: its body is of %s; passed over",
+                            self._topic.name, offset, asset, entry.id)
                 return
             mine[asset] = Asset(entry.id, entry.cls, entry.attributes, dict(entry.overrides))
         self.revision += 1

@@ -23,12 +23,12 @@ from aiokafka.errors import KafkaError
 from connectors.kafka import Admin
 from streams.duty import Edition
 from streams.messages import Living, parse
-from streams.run.active import pack_value
 from streams.run.worker import placed
 from streams.settings import Kafka
 from streams.topics import plan
 from tests.chaos.fleet_child import begin
 from tests.chaos.fleet_load import Pumps, pack
+from tests.kafka.fleet import pack_value
 
 PARTITIONS = 4
 SESSION_S = 2.5

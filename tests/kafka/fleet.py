@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
+
 from connectors.kafka import Admin, Producer, Record, read_all
 from streams.duty import Edition
 from streams.ledger import Broken, verify
 from streams.ledger import Record as Chained
 from streams.messages import Living, parse
-from streams.run.active import pack_value
+from streams.run.topic_bodies import Pack
 from streams.run.worker import placed
 from streams.topics import name_of, plan
 from tests.kafka.broker import Broker
@@ -48,6 +50,11 @@ rules:
 def edition(text: str) -> Edition:
     """Rules of one file."""
     return Edition.of([("pumps.yaml", text.encode())])
+
+
+def pack_value(rules: Edition) -> bytes:
+    """A pack as the topic `rules` has it."""
+    return msgspec.json.encode(Pack([(path, text.decode()) for path, text in rules.texts]))
 
 
 class Fleet:
