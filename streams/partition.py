@@ -42,6 +42,7 @@ Driver = Literal["begin", "readings", "commands", "group-feed", "tick", "late", 
 #: Not worth keeping: known to be no good, or of no use by design. They are counted.
 EXPECTED = frozenset({Reason.BAD_QUALITY, Reason.HISTORICAL, Reason.UNKNOWN_EVENT})
 UNKNOWN = -(1 << 62)     # before all times
+INPUTS = ("readings", "commands", "group-feed")     # the topics that a partition is fed by
 
 
 class Arrived(Protocol):
@@ -79,6 +80,11 @@ class Position(msgspec.Struct):
     commands: int = 0
     feed: int = 0
     clock: int = UNKNOWN
+
+    @property
+    def next(self) -> tuple[int, int, int]:
+        """The next offsets, in the order of INPUTS."""
+        return self.readings, self.commands, self.feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,11 +312,8 @@ class Partition(Duty):
 
     def _position(self) -> dict[str, Any]:
         driver, first = self._beat
-        at = self.at
-        return {
-            "beat": driver, "from": first, "readings": at.readings, "commands": at.commands,
-            "group-feed": at.feed, "clock_ms": at.clock,
-        }  # fmt: skip
+        return {"beat": driver, "from": first, **dict(zip(INPUTS, self.at.next, strict=True)),
+                "clock_ms": self.at.clock}
 
     def _placed(self, content: Content) -> Content:
         return content if "position" in content else {**content, "position": self._position()}

@@ -11,6 +11,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,13 +25,13 @@ from streams.ledger import Record
 from streams.listing import Row, rows_of
 from streams.messages import Headers, alert_headers, envelope, worker_source
 from streams.pace import Input, Pace
-from streams.partition import Arrived, Beat, Partition, Position, Unused
+from streams.partition import INPUTS, Arrived, Beat, Partition, Unused
 from streams.partition_parts import Cutter
 from streams.refusals import Refusal
 from streams.run.outgoing import Outgoing
 from streams.run.snapshots import Shelf
+from streams.topics import name_of
 
-INPUTS = ("readings", "commands", "group-feed")
 GRAVE_MS = 60_000       # a row that has ended is shown as such before it goes
 MAX_LATER = 10_000      # messages that wait for the ledger
 MAX_WAITING = 10_000    # orders that wait for their turn; more are carried out at once
@@ -48,7 +49,7 @@ class Names:
 
     def of(self, topic: str) -> str:
         """The whole name of a topic."""
-        return f"{self.prefix}.{topic}"
+        return name_of(self.prefix, topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,18 @@ class Waiting:
     command: Command | None     # None: a record that is no order
 
 
+class Stand(NamedTuple):
+    """How far a partition had come: the next offsets (as INPUTS), the last record of its ledger."""
+
+    next: tuple[int, int, int]
+    n: int
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """The state of a partition at a moment: where it stood, and the parts not yet safe."""
 
-    at: Position
-    n: int                  # the last record of the ledger by then
+    stood: Stand
     head: bytes
     parts: Mapping[str, bytes]
     graves: Mapping[str, int]
@@ -86,7 +93,7 @@ class Held:
     graves: dict[str, int] = field(default_factory=dict)
     waiting: deque[Waiting] = field(default_factory=deque)
     shown: set[str] = field(default_factory=set)        # alarms whose row is on the topic
-    saved: tuple[int, int, int, int] | None = None      # offsets, record: of the newest snapshot
+    saved: Stand | None = None              # of the newest snapshot that is safe
     pace: Pace = field(init=False)
     _later: deque[tuple[int, _Message]] = field(default_factory=deque)
     _releasing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -98,7 +105,6 @@ class Held:
     skewed: Callable[[int, Sequence[tuple[str, int]]], None] = lambda *_: None
     list_due: float = 0.0                   # when to put the list right (monotonic); 0: it was
     stocked: int = -1                       # the revision of the inventory that it has
-    diverged: str = ""                      # played again, it said something else than before
 
     def __post_init__(self) -> None:
         self.source = worker_source(self.names.prefix, self.number)
@@ -111,8 +117,8 @@ class Held:
     def begin_pace(self) -> None:
         """From where the partition stands now."""
         at = self.partition.at
-        done = dict(zip(INPUTS, (at.readings, at.commands, at.feed), strict=True))
-        self.pace = Pace(at.clock, {name: Input(done=done[name]) for name in INPUTS})
+        self.pace = Pace(at.clock, {
+            name: Input(done=done) for name, done in zip(INPUTS, at.next, strict=True)})
 
     def know(self, offsets: Mapping[int, int]) -> None:
         """Where records of the ledger are: number -> offset."""
@@ -310,21 +316,18 @@ class Held:
         if self._now() == self.saved:
             self.saved_at = now
             return None
-        at, n = self.partition.at, self.partition.chain.n
         head, parts = self.cutter.cut()
         self._unsaved |= parts
-        return Cut(_copy(at), n, head, dict(self._unsaved), dict(self.graves), now)
+        return Cut(self._now(), head, dict(self._unsaved), dict(self.graves), now)
 
     async def save(self, cut: Cut) -> None:
         """Makes a cut safe, unless the partition is another's meanwhile. Raises SendError."""
         await self.out.settled()
         await self.release()
         if await self.shelf.write(
-            self.out, cut.head, cut.parts, lambda: self._after(cut.n), cut.graves
+            self.out, cut.head, cut.parts, lambda: self._after(cut.stood.n), cut.graves
         ):
-            at = cut.at
-            self.saved = at.readings, at.commands, at.feed, cut.n
-            self.saved_at = cut.made
+            self.saved, self.saved_at = cut.stood, cut.made
             self._unsaved = {name: data for name, data in self._unsaved.items()
                              if cut.parts.get(name) is not data}
 
@@ -340,17 +343,8 @@ class Held:
         clock); 0: nothing is missing."""
         return now - self.saved_at if self.saved_at and self._now() != self.saved else 0
 
-    def _now(self) -> tuple[int, int, int, int]:
-        at = self.partition.at
-        return at.readings, at.commands, at.feed, self.partition.chain.n
-
-    def durable(self, topic: str) -> int | None:
-        """The offset that may be committed of an input."""
-        return None if self.saved is None else self.saved[INPUTS.index(topic)]
-
-
-def _copy(at: Position) -> Position:
-    return Position(at.readings, at.commands, at.feed, at.clock)
+    def _now(self) -> Stand:
+        return Stand(self.partition.at.next, self.partition.chain.n)
 
 
 def _ended(alarm: str, key: tuple[str, str]) -> Row:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from streams.pace import Skew
-from streams.partition import Place, Unused
+from streams.partition import INPUTS, Place, Unused
 from streams.run.active import Active
+from streams.run.clock import wall
 from streams.run.control_bodies import CommandBody, WrongBody, commands_of
 from streams.run.fetching import TP, PartitionBatch, Record
-from streams.run.held import INPUTS, Cut, Held, Names, Waiting
+from streams.run.held import Cut, Held, Names, Waiting
 from streams.run.logs import LogError
 from streams.run.outgoing import Outgoing
 from streams.run.stock import Stock
@@ -42,19 +42,12 @@ Turn = Callable[[], AbstractAsyncContextManager[frozenset[TP]]]
 Polled = Callable[[TP], tuple[int, int] | None]
 
 
-def now_ms() -> int:
-    """The time by the clock of this machine."""
-    return int(time.time() * 1000)
-
-
 @dataclass
 class Tally:
     """What has happened since the worker began."""
 
     readings: int = 0
-    records: Counter[str] = field(default_factory=Counter)
-    snapshot_ms: float = 0.0        # the longest of late
-    snapshots: int = 0
+    snapshot_ms: float = 0.0        # the newest one took
 
 
 class Keeper:
@@ -90,22 +83,22 @@ class Keeper:
         if self.held:
             log.info("partitions %s taken over in %.2f s, epoch %d",
                      sorted(self.held), time.monotonic() - begun, epoch)
-        return {tp: self._at(tp) for tp in partitions}
+        offsets: dict[TP, int] = {}
+        for held in self.held.values():
+            offsets |= self._of_inputs(held, held.partition.at.next)
+        return offsets
 
-    def _at(self, tp: TP) -> int:
-        at = self.held[tp.partition].partition.at
-        return {"readings": at.readings, "commands": at.commands, "group-feed": at.feed}[
-            self._topic(tp)]
-
-    def _topic(self, tp: TP) -> str:
-        return tp.topic.removeprefix(f"{self._names.prefix}.")
+    def _of_inputs(self, held: Held, offsets: tuple[int, int, int]) -> dict[TP, int]:
+        """Offsets by the partitions of the inputs."""
+        return {TP(self._names.of(topic), held.number): at
+                for topic, at in zip(INPUTS, offsets, strict=True)}
 
     async def revoked(self, partitions: set[TP]) -> None:
         """See `fetching.Keeper`."""
         del partitions      # it is always all of them
         async with self._saving:
             for held in self.held.values():
-                cut = held.cut(now_ms())
+                cut = held.cut(wall())
                 if cut is not None:
                     await self._save(held, cut)
             await self._out.settled()
@@ -162,7 +155,7 @@ class Keeper:
         return body
 
     def _hear(self, batch: PartitionBatch) -> None:
-        self._skew.heard(now_ms(), batch.records[-1].timestamp)
+        self._skew.heard(wall(), batch.records[-1].timestamp)
 
     # Tasks ------------------------------------------------------------------------------------
 
@@ -229,7 +222,7 @@ class Keeper:
             async with turn() as tps:
                 begun = time.monotonic()
                 for number in sorted({tp.partition for tp in tps}):
-                    cut = self.held[number].cut(now_ms())
+                    cut = self.held[number].cut(wall())
                     if cut is not None:
                         cuts.append((self.held[number], cut))
                 cutting = time.monotonic() - begun
@@ -238,14 +231,12 @@ class Keeper:
                     if self.held.get(held.number) is held:
                         await self._save(held, cut)
             if cuts:
-                self.tally.snapshots += 1
                 self.tally.snapshot_ms = (time.monotonic() - begun) * 1000
 
     async def _save(self, held: Held, cut: Cut) -> None:
         await held.save(cut)
         if held.saved is not None and self.held.get(held.number) is held:
-            for topic, at in zip(INPUTS, held.saved, strict=False):
-                self._durable[TP(self._names.of(topic), held.number)] = at
+            self._durable |= self._of_inputs(held, held.saved.next)
 
     async def follow(self) -> None:
         """Looks which rules are active, and what the inventory is, for ever."""

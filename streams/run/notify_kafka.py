@@ -31,8 +31,9 @@ from connectors.kafka import DeniedError, KafkaError, LinkError, Producer, Recor
 from connectors.kafka_follow import Follower
 from rules.records import Message
 from streams.notices import Channel
+from streams.run.clock import wall
 from streams.run.notify_box import Box
-from streams.run.sender import Sender, wall
+from streams.run.sender import Sender
 from streams.settings import Kafka
 from streams.store import StoreError
 from streams.topics import name_of

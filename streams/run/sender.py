@@ -28,6 +28,7 @@ from streams.ledger import Record
 from streams.notices import Channel, notice
 from streams.outbox import Due, Health, Outbox, configure
 from streams.outbox import queue as queue_notices
+from streams.run.clock import wall
 from streams.store import StoreError
 
 CLASS = "tocsin_channel"
@@ -40,11 +41,6 @@ _BUSY_S = 1.0           # longest wait for the ledger's writer
 _CLOSE_S, _CUT_S = 1.4, 0.5
 
 Now = Callable[[], int]
-
-
-def wall() -> int:
-    """The wall clock, ms since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def connected(path: Path) -> sqlite3.Connection:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +19,13 @@ from streams.contents import Content
 from streams.duty import Edition, EditionError
 from streams.ledger import Chain, Record, link, read
 from streams.messages import Living, NotOurs, worker_source
-from streams.partition import Arrived, Beat, Partition, Place, Position
+from streams.partition import INPUTS, Arrived, Beat, Partition, Place, Position
 from streams.partition_again import DivergedError, Tail, Want, again, begun
 from streams.partition_parts import Cutter, head_of, joined
 from streams.plant import Programs
 from streams.run.active import Active
-from streams.run.held import INPUTS, Held, Names, owner
+from streams.run.clock import wall
+from streams.run.held import Held, Names, Stand, owner
 from streams.run.logs import Logs
 from streams.run.outgoing import Outgoing
 from streams.run.snapshots import Found, Shelf, Written, load
@@ -120,7 +120,7 @@ class Taking:
                     Cutter(partition), first, dict(found.written.graves)
                     if found.written else {})
         if not fresh:
-            held.saved = (*_offsets(partition.at), partition.chain.n)
+            held.saved = Stand(partition.at.next, partition.chain.n)
         held.know(ledger.offsets)
         await self._again(held, ledger)
         if partition.chain.n == 0:
@@ -156,7 +156,7 @@ class Taking:
     async def _fence(self, number: int, epoch: int) -> int:
         """Puts up the fence; the offset after it."""
         where: list[int] = []
-        body, headers = owner(epoch, number, int(time.time() * 1000),
+        body, headers = owner(epoch, number, wall(),
                               worker_source(self._names.prefix, number))
         await self._out.put(self._names.of("alerts"), number, None, body, headers, where.append)
         await self._out.settled()
@@ -185,7 +185,7 @@ class Taking:
     async def _first_stamp(self, number: int, first: int) -> int:
         """When the first reading arrived that is kept; else now (ms)."""
         found = await self._logs.some(self._names.of("readings"), number, first, first + 1)
-        return found[0].timestamp if found else int(time.time() * 1000)
+        return found[0].timestamp if found else wall()
 
     async def put_right(self, held: Held) -> None:
         """Compares the list of alarms on its topic with the partition's. Raises LogError."""
@@ -215,7 +215,6 @@ class Taking:
             last, content = ledger.records[-1]
             log.warning("partition %d says something else than before the crash; it goes on after "
                       "what its ledger has: %s", held.number, error)
-            held.diverged = str(error)
             held.partition.chain = Chain(last.n, last.hash)
             position = content["position"]
             held.partition.at = Position(
@@ -266,9 +265,5 @@ class _Play:
         if first > want.first:
             return []
         return await self._logs.some(topic, self._held.number, want.first, want.end)
-
-
-def _offsets(at: Position) -> tuple[int, int, int]:
-    return at.readings, at.commands, at.feed
 
 

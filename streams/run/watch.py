@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.health import REPORT_MS, Observed, PartitionSeen, Skews, reports
 from streams.partition import EXPECTED
+from streams.run.clock import wall
 from streams.run.fetching import TP, Place
 from streams.run.held import Held, Names
 from streams.run.outgoing import SendError
@@ -40,7 +40,7 @@ class Watch:
     held: Callable[[], Mapping[int, Held]]
     places: Callable[[], Mapping[TP, Place]]
     skew_ms: Callable[[], int]
-    started: int = field(default_factory=lambda: int(time.time() * 1000))
+    started: int = field(default_factory=wall)
     stalled: Mapping[TP, float] = field(default_factory=dict)       # as the transport said last
     _skews: dict[int, Skews] = field(default_factory=dict)
     _answered: int = 0              # newest answer of a broker
@@ -54,13 +54,13 @@ class Watch:
 
     def skewed(self, partition: int, devices: Sequence[tuple[str, int]]) -> None:
         """Devices whose times do not fit their arrival: (asset, ms ahead)."""
-        skews, now = self._skews.setdefault(partition, Skews()), int(time.time() * 1000)
+        skews, now = self._skews.setdefault(partition, Skews()), wall()
         for asset, skew in devices:
             skews.note(asset, skew, now)
 
     def look(self, *, stopped: bool = False) -> Observed:
         """What there is to see now."""
-        now, away = int(time.time() * 1000), self._away
+        now, away = wall(), self._away
         self._away = 0
         held = self.held()
         self._skews = {number: one for number, one in self._skews.items() if number in held}

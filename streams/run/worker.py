@@ -16,9 +16,11 @@ from functools import lru_cache
 from aiokafka.partitioner import murmur2
 
 from streams.pace import Skew
+from streams.partition import INPUTS
 from streams.run.active import Active
+from streams.run.clock import wall
 from streams.run.fetching import TP
-from streams.run.held import INPUTS, Names
+from streams.run.held import Names
 from streams.run.keeper import Keeper
 from streams.run.logs import LogError, Logs
 from streams.run.outgoing import Outgoing, SendError
@@ -65,7 +67,6 @@ class Worker:
         self.name = name or socket.gethostname()
         self.names = Names(settings.kafka.prefix)
         self.skew = Skew()
-        self._begun = time.monotonic()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises WorkerError, and what `transport.run` raises."""
@@ -151,7 +152,7 @@ class Worker:
         log.info("worker %s has ended, all is durable", self.name)
 
     def _safe(self, stamp: int) -> None:
-        self.skew.heard(int(time.time() * 1000), stamp)
+        self.skew.heard(wall(), stamp)
 
     async def _status(self, app: App) -> None:
         before, at = 0, time.monotonic()

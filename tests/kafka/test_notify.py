@@ -11,8 +11,8 @@ import pytest
 
 from connectors.kafka import Record
 from connectors.kafka_follow import Follower
+from streams.run.clock import wall
 from streams.run.notify_box import Box
-from streams.run.sender import wall
 from tests.connectors.notify.kit import peer
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.notify_kit import (

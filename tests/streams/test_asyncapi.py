@@ -27,6 +27,7 @@ from streams.run.active import Editions
 from streams.run.held import GRAVE_MS, Held, Names, Waiting, owner
 from streams.run.outgoing import Outgoing
 from streams.run.snapshots import Found, Shelf
+from streams.run.topic_bodies import PACK
 from streams.share import Share
 from streams.topics import TOPICS, name_of
 from tests.streams.contract_kit import strictly
@@ -90,7 +91,8 @@ def test_the_example_of_rules_can_be_used() -> None:
     messages = made()["components"]["messages"]
     pack, active = (messages[name]["examples"][0] for name in ("pack", "active"))
     editions = Editions()
-    editions.put(active["payload"]["pack"], json.dumps(pack["payload"]).encode())
+    key = PACK + active["payload"]["pack"].encode()
+    editions.take(key, json.dumps(pack["payload"]).encode())
     assert editions[active["payload"]["pack"]].texts == TEXTS
     for shown in messages["activation"]["examples"]:
         assert shown["payload"]["pack"] in editions
