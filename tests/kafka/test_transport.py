@@ -170,8 +170,9 @@ def test_a_busy_agent_keeps_its_partitions_and_holds_up_fetching(
         async with flow(broker.bootstrap, prefix, tmp_path, SEED) as one:
             worker = one.start(blocked_s=SESSION_S + 1.0)
             await all_held(one, worker)
-            await one.send(2)
+            await one.send(1)
             await one.working(worker, timeout_s=20)
+            await one.send(1)       # while that blocks: together they might be one batch
             await one.working(worker, timeout_s=20)
             assert len(worker.said("assigned")) == 1
             assert worker.said("lost", "revoked") == []
