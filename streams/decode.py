@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NoReturn
 
+import msgspec
+
 from rules import records
 from streams.assets import is_asset_id
 from streams.reasons import Reason
@@ -32,6 +34,10 @@ MAX_DEPTH = 8  # of nesting; an array of messages with lists of codes needs 4
 MS_BELOW, US_BELOW, NS_BELOW = 10**14, 10**17, 1 << 63
 #: 1900: nothing was measured before, and calendars cannot say every earlier time in every zone.
 EARLIEST_MS = -2_208_988_800_000
+
+#: What msgspec raises of bytes that are not what was expected: also of text that is not UTF-8 where
+#: it first looks at it, and of nesting without end.
+BAD_BYTES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _WIDE = {"asset", "class", "t", "values", "quality", "arrival", "historical"}
 _NARROW = {"asset", "class", "t", "signal", "v", "q", "arrival", "historical"}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.assets import MAX_ASSETS
-from streams.decode import MS_BELOW
+from streams.decode import BAD_BYTES, MS_BELOW
 from streams.group_cells import Raise
 from streams.groups import Fact, Total
 
@@ -78,7 +78,7 @@ def fact_of(data: bytes, count: int) -> Said | Mark | None:
         return None
     try:
         plain = _DECODER.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except BAD_BYTES:
         return None
     if not 0 <= plain.source < count:
         return None

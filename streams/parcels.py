@@ -17,6 +17,7 @@ from rules.errors import Refused
 from rules.layout import H_FLOOR
 from rules.model import Asset, Pack
 from streams.assets import MAX_ASSETS, is_asset_id
+from streams.decode import BAD_BYTES
 from streams.engine import Engine
 from streams.parcels_rows import Found, Rows, find, put, take
 from streams.plant import Programs
@@ -141,7 +142,7 @@ def _opened(data: bytes) -> Parcel:
     """What makes sense without an engine."""
     try:
         held = _DECODER.decode(unseal(data))
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except BAD_BYTES as error:
         raise SnapshotError(f"not a snapshot: {error}") from None
     if held.format != FORMAT:
         raise SnapshotError(f"a snapshot of format {held.format}, expected {FORMAT}")

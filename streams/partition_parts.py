@@ -18,6 +18,7 @@ import numpy as np
 from rules.layout import H_FLOOR
 from streams import parcels
 from streams.contents import Content
+from streams.decode import BAD_BYTES
 from streams.duty import Edition
 from streams.engine import Engine
 from streams.ledger import Chain
@@ -139,7 +140,7 @@ def head_of(data: bytes) -> Head:
     """What `Cutter.cut` gave as head. Raises SnapshotError."""
     try:
         head = msgspec.msgpack.decode(data, type=Head)
-    except msgspec.MsgspecError as error:
+    except BAD_BYTES as error:
         raise SnapshotError(f"not the head of a partition: {error}") from None
     if head.format != FORMAT:
         raise SnapshotError(f"a head of format {head.format}, expected {FORMAT}")
@@ -164,7 +165,7 @@ def joined(
                 said |= texts
         orders = dict(msgspec.msgpack.decode(parts["orders"]))
         groups, totals = msgspec.msgpack.decode(parts["groups"], strict=False)
-    except (msgspec.MsgspecError, TypeError, ValueError, KeyError) as error:
+    except (*BAD_BYTES, TypeError, ValueError, KeyError) as error:
         raise SnapshotError(f"not the parts of a partition: {error}") from None
     parcels.adopt(engine, held)
     if head.started is not None:

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from connectors.kafka import KafkaError, Producer, Record, partition_of, read_all
 from connectors.kafka_follow import POLL_MS, Follower
+from streams.decode import BAD_BYTES
 from streams.messages import Living, NotOurs, cli_source, envelope
 from streams.run.client import AGAIN, MAX_BATCH, ClientError, Listing, Result, Row
 from streams.run.control_bodies import MAX_COMMANDS, WrongBody, commands_of
@@ -280,7 +281,7 @@ def _content(record: Record) -> Content:
     """What a record of the ledger says; nothing where it is none."""
     try:
         return msgspec.json.decode(record.value or b"{}", type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_BYTES:
         return {}
 
 

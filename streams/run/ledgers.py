@@ -22,7 +22,7 @@ from connectors.kafka_follow import Follower
 from rules.model import Asset
 from rules.records import Message
 from streams.contents import asset_of
-from streams.decode import Refuse, decode
+from streams.decode import BAD_BYTES, Refuse, decode
 from streams.duty import SHADOW
 from streams.ledger import Broken, Record, read, verify
 from streams.messages import Living, NotOurs
@@ -140,7 +140,7 @@ def _taken(one: Came, living: Living, tally: Tally) -> Record | None:
     body = one.value or b""
     try:
         n = msgspec.json.decode(body, type=_Numbered).n
-    except (msgspec.MsgspecError, RecursionError):
+    except BAD_BYTES:
         n = tally.records + 1       # in its place, and not what was written
     tally.records, tally.head, tally.at = tally.records + 1, said.hash.hex(), one.offset
     return Record(n, said.hash, body)

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from rules.records import Command, EngineCommand
-from streams.decode import MAX_BYTES, Refuse, time_ms
+from streams.decode import BAD_BYTES, MAX_BYTES, Refuse, time_ms
 
 #: No line is read further: one byte more than a message may have, so that it is told as too large.
 MAX_LINE = MAX_BYTES + 1
@@ -67,7 +67,7 @@ def control(line: bytes) -> Tick | Order | None:
         return None
     try:
         made = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_BYTES:
         return None  # the intake says what is wrong with it
     if made.tick is not None:
         return Tick(_time(made.tick, "tick"))

@@ -22,6 +22,7 @@ import msgspec
 
 from connectors.kafka import Record
 from streams import outbox
+from streams.decode import BAD_BYTES
 from streams.ledger import Record as Entry
 from streams.messages import Living, NotOurs
 from streams.notices import Channel
@@ -107,7 +108,7 @@ def entry(record: Record, living: Living, newest: int) -> tuple[Entry | None, bo
         return None, True
     try:
         alert = _alert.decode(record.value)
-    except msgspec.DecodeError:
+    except BAD_BYTES:
         return None, True
     if alert.n <= newest:
         return None, False

@@ -23,6 +23,7 @@ from typing import Any
 import cramjam
 import msgspec
 
+from streams.decode import BAD_BYTES
 from streams.run.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ def _written(key: bytes, value: bytes) -> Written | None:
     try:
         data = bytes(cramjam.zstd.decompress(value))
         return msgspec.msgpack.decode(data, type=Written)
-    except (cramjam.DecompressionError, msgspec.MsgspecError) as error:
+    except (cramjam.DecompressionError, *BAD_BYTES) as error:
         log.warning("%r is not the head of a snapshot: %s", key, error)
         return None
 

@@ -17,6 +17,7 @@ from msgspec import Meta
 from rules.model import Asset
 from streams.alarms import Word
 from streams.assets import MAX_ID
+from streams.decode import BAD_BYTES
 from streams.run.control_bodies import MAX_FILES, LongText, PackBody
 
 ACTIVE = b"active"
@@ -165,7 +166,7 @@ def read(data: bytes, kind: type[T], limit: int) -> T:
         raise BodyError(f"found {len(data):,} bytes, expected at most {limit:,}")
     try:
         return msgspec.json.decode(data, type=kind, strict=True)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except BAD_BYTES as error:
         raise BodyError(f"not as Tocsin writes it: {error}") from None
 
 
