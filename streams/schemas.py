@@ -17,6 +17,7 @@ from streams.schemas_parts import (
     ASSET,
     CONTROL,
     CONTROL_BUT_LINES,
+    NAMED,
     PARTS,
     TEXT,
     YES_NO,
@@ -29,7 +30,6 @@ from streams.schemas_parts import (
     when,
 )
 
-_NAMED: Schema = {"type": "string", "minLength": 1}
 _RFC3339 = (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,18})?"
             r"([Zz]|[+-][0-9]{2}:[0-9]{2})$")
 #: Arguments that may come with any command.
@@ -57,7 +57,7 @@ def _readings() -> dict[str, Schema]:
                        "them; null: no value",
         "anyOf": [one, listed({"type": ["number", "string"]}, maxItems=MAX_VALUES)],
     }  # fmt: skip
-    both = {"class": {**_NAMED, "description": "needed when the asset is first heard"},
+    both = {"class": {**NAMED, "description": "needed when the asset is first heard"},
             "arrival": ref("source_time"),
             "historical": {**YES_NO, "description": "true: archived only"}}  # fmt: skip
     wide = thing({
@@ -67,7 +67,7 @@ def _readings() -> dict[str, Schema]:
         "quality": {"anyOf": [word, {"type": "object", "additionalProperties": word}]}, **both,
     }, closed=True, description="Signals of an asset at one time.")  # fmt: skip
     narrow = thing(
-        {"asset": ASSET, "t": ref("source_time"), "signal": _NAMED, "v": value},
+        {"asset": ASSET, "t": ref("source_time"), "signal": NAMED, "v": value},
         {"q": word, **both}, closed=True, description="One signal of an asset.",
     )  # fmt: skip
     either = [ref("reading_wide"), ref("reading_narrow")]
@@ -143,7 +143,7 @@ def _tables() -> dict[str, Schema]:
                         "of this request.",
         ),
         "asset": thing(
-            {"id": ASSET, "class": _NAMED,
+            {"id": ASSET, "class": NAMED,
              "attributes": _named({"type": ["number", "string"]}),
              "overrides": _named({"type": ["number", "string", "boolean"]})},
             closed=True, description="An asset of the inventory; no value: it is there no more.",
@@ -153,4 +153,4 @@ def _tables() -> dict[str, Schema]:
 
 def _named(of: Schema) -> Schema:
     """A table of values by their names."""
-    return {"type": "object", "propertyNames": _NAMED, "additionalProperties": of}
+    return {"type": "object", "propertyNames": NAMED, "additionalProperties": of}

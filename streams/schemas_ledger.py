@@ -15,6 +15,7 @@ from streams.schemas_parts import (
     COUNT,
     KEY,
     MS,
+    NAMED,
     SEVERITY,
     TEXT,
     YES_NO,
@@ -31,8 +32,7 @@ ALERT_KINDS: tuple[str, ...] = tuple(
     kind for kinds in get_args(ChangeKind) for kind in get_args(kinds))
 
 _N: Schema = {"type": "integer", "minimum": 1, "description": "from 1, by partition"}
-_NAMED: Schema = {"type": "string", "minLength": 1}
-_NAMES = listed(_NAMED)
+_NAMES = listed(NAMED)
 _ASSET_AND_RULE = pair(KEY, TEXT)
 
 
@@ -54,7 +54,7 @@ _SAID: Mapping[str, Schema] = {
     "since_ms": {**MS, "description": "when its condition began, before any delay"},
     "asset": KEY,
     "group": {**YES_NO, "description": "whether `asset` is the key of a group"},
-    "rule": _NAMED,
+    "rule": NAMED,
     "severity": ref("severity"),
     "level": {**COUNT, "description": "index of the rule's highest active level"},
     "announced": {**YES_NO, "description": "whether people are told; else `held` may say why not"},
@@ -66,16 +66,16 @@ _SAID: Mapping[str, Schema] = {
 }  # fmt: skip
 #: … and what is there where it says something.
 _MAY: Mapping[str, Schema] = {
-    "place": _NAMED, "desk": _NAMED, "tags": _NAMES, "hazard": {"const": True},
+    "place": NAMED, "desk": NAMED, "tags": _NAMES, "hazard": {"const": True},
     "first_out": {**_ASSET_AND_RULE, "description": "of a group: what came first"},
     "counted": listed(_ASSET_AND_RULE, maxItems=MAX_COUNTED),
     "held": words([one for one in get_args(Held) if one], description="why it is not announced"),
-    "by": _NAMED, "reason": _NAMED, "request": _NAMED, "step": _NAMED,
+    "by": NAMED, "reason": NAMED, "request": NAMED, "step": NAMED,
     "fields": {"type": "object", "additionalProperties": TEXT},
     "once": {"const": True, "description": "the shelf ends with the alarm"},
     "until_ms": {**MS, "description": "when the shelf ends; the time limit that a step set"},
     "skipped": {**_NAMES, "description": "steps not done when the loop was closed"},
-    "plan": {**_NAMED, "description": "the plan that begins"},
+    "plan": {**NAMED, "description": "the plan that begins"},
     "clocks": {"type": "object", "additionalProperties": ref("ms"),
                "description": "of that plan: by when each step is to be done"},
     "closing": {"const": True, "description": "the plan has to be closed"},
@@ -133,36 +133,36 @@ def _commanded() -> Schema:
     """An order and its result."""
     alarm: Schema = {"anyOf": [ref("alarm_id"), {"const": ""}]}
     return _record("command", {
-        "request": _NAMED, "command": words(get_args(CommandKind)), "asset": KEY, "group": YES_NO,
-        "rule": {"type": "string", "description": "empty of `set`"}, "by": _NAMED, "reason": TEXT,
+        "request": NAMED, "command": words(get_args(CommandKind)), "asset": KEY, "group": YES_NO,
+        "rule": {"type": "string", "description": "empty of `set`"}, "by": NAMED, "reason": TEXT,
         "alarm": {**alarm, "description": "the alarm that it was about; empty without one"},
         "result": words(("accepted", "refused")),
         "why": {"type": "string", "description": "why it was refused; else empty"},
     }, {
-        "signal": _NAMED, "value": {"type": ["number", "string", "boolean", "null"]},
+        "signal": NAMED, "value": {"type": ["number", "string", "boolean", "null"]},
         "against": {"type": "integer"}, "duration_ms": COUNT, "once": {"const": True},
-        "step": _NAMED, "fields": {"type": "object", "additionalProperties": TEXT},
+        "step": NAMED, "fields": {"type": "object", "additionalProperties": TEXT},
         "ordered": ref("alarm_id"),
     }, description="An order, with its result. A refused one changed nothing.")  # fmt: skip
 
 
 def _row() -> Schema:
     """A row of the list of alarms."""
-    cover: Mapping[str, Schema] = {"t_ms": ref("ms"), "by": _NAMED, "reason": _NAMED}
+    cover: Mapping[str, Schema] = {"t_ms": ref("ms"), "by": NAMED, "reason": NAMED}
     none: Schema = {"type": "null"}
     step = thing({
-        "step": _NAMED, "role": TEXT, "do": ref("texts"), "needs": _NAMES,
+        "step": NAMED, "role": TEXT, "do": ref("texts"), "needs": _NAMES,
         "deadline_ms": {"anyOf": [ref("ms"), none]}, "done_ms": {"anyOf": [ref("ms"), none]},
         "by": TEXT, "late": YES_NO,
     })  # fmt: skip
     return thing({
         "seq": {"type": "integer", "minimum": -1,
                 "description": "`against` of a command that its author saw this row before"},
-        "alarm": ref("alarm_id"), "rule": _NAMED, "asset": KEY, "group": YES_NO,
+        "alarm": ref("alarm_id"), "rule": NAMED, "asset": KEY, "group": YES_NO,
         "severity": ref("severity"), "word": words(get_args(Word)),
         "active": YES_NO, "latched": YES_NO, "stale": YES_NO, "suppressed": YES_NO,
         "raised_ms": ref("ms"), "time": {"anyOf": [ref("time"), {"const": ""}]},
-        "acknowledged": {"anyOf": [none, thing({"t_ms": ref("ms"), "by": _NAMED})]},
+        "acknowledged": {"anyOf": [none, thing({"t_ms": ref("ms"), "by": NAMED})]},
         "shelf": {"anyOf": [none, thing({**cover, "until_ms": ref("ms"), "once": YES_NO})]},
         "service": {"anyOf": [none, thing(cover)]},
         "plan": TEXT, "loop": words(("", "open")), "comments": COUNT,
@@ -183,11 +183,11 @@ def ledger_schemas() -> dict[str, Schema]:
                 "type": "string", "pattern": r"^[0-9a-f]{16}(\+shadow)?$",
                 "description": "its name; with +shadow people are told of none of its alarms"},
             "inventory": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
-            "zone": _NAMED, "anew": _NAMES, "gone": _NAMES,
+            "zone": NAMED, "anew": _NAMES, "gone": _NAMES,
         }, {
             "assets": listed(ref("asset"), description="of a change of the inventory: the assets "
                                                        "that come in, or are changed"),
-            "removed": listed(_NAMED, description="… and those that are gone"),
+            "removed": listed(NAMED, description="… and those that are gone"),
         }, description="Rules take effect; those named start anew, or are gone. Or the inventory "
                        "changes (`assets`, `removed`)."),
         "tick": _record("tick", {}, description="The clock had gone on, and readings that came "
@@ -200,7 +200,7 @@ def ledger_schemas() -> dict[str, Schema]:
         "alarm": {"anyOf": [ref("alarm_open"), ref("alarm_ended")]},
         "alarm_open": _row(),
         "alarm_ended": thing({
-            "alarm": ref("alarm_id"), "rule": _NAMED, "asset": KEY, "word": {"const": "normal"},
+            "alarm": ref("alarm_id"), "rule": NAMED, "asset": KEY, "word": {"const": "normal"},
             "finished": {"const": True}, "seq": COUNT, "partition": COUNT,
         }, description="The last row of an alarm; some time later it has no row."),
     }  # fmt: skip

@@ -66,6 +66,7 @@ def when(key: str, value: str, then: Schema) -> Schema:
     return {"if": {"required": [key], "properties": {key: {"const": value}}}, "then": then}
 
 
+NAMED: Schema = {"type": "string", "minLength": 1}
 TEXT: Schema = {"type": "string"}
 YES_NO: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}

@@ -1,11 +1,11 @@
 """A worker's app: Faust on our transport, watched, from start to stop.
 
     app = app_of(setup, keeper, {"readings": handle, "commands": order}, reports)
-    serve(lambda: app_of(…))                    # until SIGTERM, SIGINT or a crash
+    await run(app, signalled())                 # until SIGTERM, SIGINT or a crash
 
 Each topic has its agent, whose handler gets one `PartitionBatch` after the other. Handlers and the
 keeper never run at the same time (see `transport_holding`); `app.holding.turn()` gives a moment
-between them, `app.producer.send_many` sends.
+between them, `producer(app).post` sends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, cast
 
 import faust
@@ -108,14 +108,6 @@ def consumer(app: App) -> Consumer:
 def producer(app: App) -> Producer:
     """The app's producer as what it is."""
     return cast("Producer", app.producer)
-
-
-def serve(make: Callable[[], App]) -> None:
-    """Runs an app until SIGTERM or SIGINT. As `run`."""
-    async def main() -> None:
-        await run(make(), signalled())
-
-    asyncio.run(main())
 
 
 def signalled() -> asyncio.Event:

@@ -62,7 +62,6 @@ log = logging.getLogger(__name__)
 NOT_JOINED = -1         # the generation of a member that the group does not know (any more)
 BEATS = 8               # of the lease in a session
 
-Message = tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 
 
 class App(faust.App):
@@ -292,25 +291,6 @@ class Producer(driver.Producer):
                 topic, value, key=key, partition=at, headers=headers))
         except (KafkaError, AssertionError) as error:   # it asserts that a partition exists
             raise SendError(f"{topic}/{at}: a message was not taken: {error!r}") from error
-
-    async def send_many(self, topic: str, messages: Iterable[Message]) -> list[int]:
-        """Sends (partition, key, value, headers) each, in this order within a partition: their
-        offsets, once all are safe. Raises SendError if any is not (others may be).
-        """
-        producer, waiting = self._ensure_producer(), []
-        failed: BaseException | None = None
-        for at, key, value, headers in messages:
-            try:
-                waiting.append(
-                    await producer.send(topic, value, key=key, partition=at, headers=headers))
-            except (KafkaError, AssertionError) as error:   # it asserts that a partition exists
-                failed = error
-                break
-        results = await asyncio.gather(*waiting, return_exceptions=True)
-        failed = next((one for one in results if isinstance(one, BaseException)), failed)
-        if failed is not None:
-            raise SendError(f"{topic}: messages were not taken: {failed!r}") from failed
-        return [cast("Any", one).offset for one in results]
 
 
 class Transport(driver.Transport):

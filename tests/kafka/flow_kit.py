@@ -12,19 +12,34 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.run.fetching import TP, PartitionBatch
-from streams.run.transport import app_of, consumer, producer, serve
-from streams.run.transport_faust import App
+from streams.run.outgoing import SendError
+from streams.run.transport import app_of, consumer, producer, run, signalled
+from streams.run.transport_faust import App, Producer
 from streams.run.transport_setup import Setup
 
 PARTITIONS = 4
+Message = tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
+
 SESSION_S = 2.5         # the test's broker allows it
+
+
+async def send_many(sends: Producer, topic: str, messages: Iterable[Message]) -> list[int]:
+    """Sends (partition, key, value, headers) each: their offsets, once all are safe. Raises
+    SendError if any is not.
+    """
+    waiting = [await sends.post(topic, *one) for one in messages]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    for one in results:
+        if isinstance(one, BaseException):
+            raise SendError(f"{topic}: messages were not taken: {one!r}") from one
+    return [one.offset for one in results]
 
 
 @dataclass(frozen=True)
@@ -172,7 +187,7 @@ class Counting:
         states = {p: asdict(state) for p, state in self._states.items()}
         messages = [(p, b"state", json.dumps({"epoch": self._epoch, **state}).encode(), [])
                     for p, state in states.items()]
-        await producer(self.app).send_many(self._plan.snapshots, messages)
+        await send_many(producer(self.app), self._plan.snapshots, messages)
         for p, state in states.items():
             self._durable.update({TP(topic, p): at for topic, at in state["next"].items()})
 
@@ -189,17 +204,17 @@ def work(plan: Plan) -> None:
     setup = Setup(plan.group, {"bootstrap_servers": plan.brokers.split(",")}, plan.topics,
                   session_s=SESSION_S, heartbeat_s=0.4)
 
-    def make() -> App:
+    async def main() -> None:
         app = app_of(setup, keeper, dict.fromkeys(plan.topics, keeper.handle), keeper)
         keeper.app = app
         app.task(keeper.snapshots)
         if plan.member_dies_s:
             app.task(keeper.kill_member)
-        return app
+        await run(app, signalled())
 
     keeper.say("begun")
     try:
-        serve(make)
+        asyncio.run(main())
     except BaseException as error:
         keeper.say("failed", error=repr(error))
         raise
