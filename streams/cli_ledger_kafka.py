@@ -140,7 +140,7 @@ def traced(
         with closing(_where(ledgers, search.asset)) as records:
             meant = search.look(records)
         at = ledgers.place(meant.asset)
-        shelf = Shelf(ledgers, at, everywhere=meant.group)
+        shelf = Shelf(ledgers, at, everywhere=meant.raised_ms if meant.group else None)
         others = [Shelf(ledgers, one) for one in range(ledgers.total) if one != at]
         story = telling(shelf, meant, zone or None, shelf.messages, others)
         outcome = verify_alarm(Player(ledgers), at, story.chronicle) if verify else None

@@ -225,10 +225,13 @@ def _packs(
 class Shelf:
     """What a partition keeps of the past, as stories want it (`trace_ledger.Archive`).
 
-    `everywhere`: inventories are those of the whole deployment, for groups.
+    `everywhere`: inventories are those of the whole deployment, for groups; of other partitions as
+    of this instant (ms), for each changes at its own.
     """
 
-    def __init__(self, ledgers: Ledgers, partition: int, *, everywhere: bool = False) -> None:
+    def __init__(
+        self, ledgers: Ledgers, partition: int, *, everywhere: int | None = None
+    ) -> None:
         self._ledgers, self._everywhere = ledgers, everywhere
         self.partition = partition
 
@@ -246,16 +249,21 @@ class Shelf:
         for content in self._activations(self.partition):
             _change(found, content)
             if content.get("inventory") == name:
-                until = content["t_ms"]
                 break
         else:
             raise KeyError(name)
-        for other in range(self._ledgers.total) if self._everywhere else ():
-            for content in self._activations(other) if other != self.partition else ():
-                if content["t_ms"] > until:
-                    break
-                _change(found, content)
+        if self._everywhere is not None:
+            for other in range(self._ledgers.total):
+                if other != self.partition:
+                    self._add(found, other, self._everywhere)
         return [found[asset] for asset in sorted(found)]
+
+    def _add(self, found: dict[str, Asset], partition: int, until: int) -> None:
+        """What another partition's inventory has come to by then (ms)."""
+        for content in self._activations(partition):
+            if content["t_ms"] > until:
+                return
+            _change(found, content)
 
     def _activations(self, partition: int) -> Iterator[dict[str, Any]]:
         for record in self._ledgers.records(partition):
