@@ -32,6 +32,7 @@ from streams.groups import Total
 from streams.health import BEHIND_MS
 from streams.intake import Batch, Scanned
 from streams.ledger import Chain
+from streams.pace import UNKNOWN
 from streams.plant import Programs
 from streams.reasons import Reason
 from streams.render import rfc3339
@@ -41,7 +42,6 @@ Driver = Literal["begin", "readings", "commands", "group-feed", "tick", "late", 
 
 #: Not worth keeping: known to be no good, or of no use by design. They are counted.
 EXPECTED = frozenset({Reason.BAD_QUALITY, Reason.HISTORICAL, Reason.UNKNOWN_EVENT})
-UNKNOWN = -(1 << 62)     # before all times
 INPUTS = ("readings", "commands", "group-feed")     # the topics that a partition is fed by
 
 

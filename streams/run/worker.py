@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from aiokafka.partitioner import murmur2
 
@@ -23,7 +24,7 @@ from streams.run.fetching import TP
 from streams.run.held import Names
 from streams.run.keeper import Keeper
 from streams.run.logs import LogError, Logs
-from streams.run.outgoing import Outgoing, SendError
+from streams.run.outgoing import Headers, Outgoing, SendError
 from streams.run.stock import Stock
 from streams.run.taking import Taking, TakingError
 from streams.run.transport import GroupDiedError, app_of, consumer, producer, run, signalled
@@ -192,10 +193,9 @@ class _Sender:
         return self.app.lease.holds()
 
     async def post(self, topic: str, at: int, key: bytes | None, value: bytes | None,
-                   headers: object) -> asyncio.Future[object]:
+                   headers: Headers) -> asyncio.Future[Any]:
         """See `outgoing.Sender`."""
-        return await producer(self.app).post(topic, at, key, value, headers)  # type: ignore[arg-type]
-
+        return await producer(self.app).post(topic, at, key, value, headers)
 
 
 def _warm() -> None:
