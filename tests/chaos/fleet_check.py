@@ -193,7 +193,8 @@ def wrong_by_hand(fleet: Fleet, found: Mapping[int, Ledger], *, hot: bool) -> li
     for ledger in found.values():
         for _, x in ledger:
             if x["type"] == "alert" and x["kind"] == "raised" and x["rule"] in raises:
-                raises[x["rule"]].add((x["asset"], x["t_ms"]))
+                # Off the shelf it is told once more, later: what counts is when it was raised.
+                raises[x["rule"]].add((x["asset"], x["raised_ms"]))
     other = {(asset, t) for asset, t in raises["pump.trip"] - fleet.pumps.trips
              if t in _activations(found)}   # an event that was on its way then takes effect then
     missing = fleet.pumps.trips - raises["pump.trip"]
